@@ -1,0 +1,65 @@
+package booking
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Compensate does what a message asks to be looked at: it finds out what became of a
+// charge, gives money back and frees the unit of a dead booking. The rows command all
+// three; a message that finds none of them is done. It never ends a booking itself.
+//
+// Died anywhere: the message comes again, or the sweep does the same from the rows.
+type Compensate struct {
+	Store          Store
+	Gate           Gate
+	Gateway        Gateway
+	GatewayTimeout time.Duration
+	GatewaySession time.Duration
+}
+
+// Run does everything that is owed to the message's booking by now. What is not due
+// yet is left to the sweep. An error means that the message should come again.
+func (s Compensate) Run(ctx context.Context, m Message) error {
+	freed := s.free(ctx, m.BookingID)
+	resolved := s.Resolve(ctx, m.BookingID)
+	if resolved == nil || errors.Is(resolved, ErrNothingDue) {
+		resolved = s.refundAll(ctx, m.BookingID)
+	}
+	return errors.Join(freed, resolved)
+}
+
+func (s Compensate) free(ctx context.Context, bookingID int64) error {
+	b, err := s.Store.Dead(ctx, bookingID)
+	switch {
+	case errors.Is(err, ErrNothingDue):
+		return nil
+	case err != nil:
+		return err
+	}
+	return s.Gate.Release(ctx, b.Hold())
+}
+
+// refundAll returns what every due cancel row of the booking commands.
+func (s Compensate) refundAll(ctx context.Context, bookingID int64) error {
+	for {
+		switch err := s.Refund(ctx, bookingID); {
+		case errors.Is(err, ErrNothingDue):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// Refund claims one due cancel row, calls the gateway under the row's own key, and
+// records what it answered. ErrNothingDue: there was none.
+func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
+	in, err := s.Store.ClaimRefund(ctx, bookingID, newToken(), lease(s.GatewayTimeout))
+	if err != nil {
+		return err
+	}
+	answer := s.Gateway.Cancel(ctx, in.Charge, "booking ended")
+	return s.Store.EndRefund(ctx, in, answer.Verdict == VerdictReturned, answer.Reference)
+}

@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"stayhold/shared/booking"
+)
+
+const onSaleSQL = `
+SELECT id FROM product p
+WHERE id > $1 AND (check_in_at > now() - interval '1 day' OR EXISTS (
+    SELECT FROM booking b WHERE b.product_id = p.id AND b.status IN ('INIT', 'PAYMENT_PENDING')))
+ORDER BY id LIMIT $2`
+
+// OnSale lists products whose gate may matter.
+func (s *Store) OnSale(ctx context.Context, after int64, limit int) ([]int64, error) {
+	return queryAll(ctx, s, onSaleSQL, pgx.RowTo[int64], after, limit)
+}
+
+const lapsedSQL = `
+SELECT id FROM booking
+WHERE status IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at < now() - make_interval(secs => $1 / 1000.0)
+ORDER BY hold_expires_at LIMIT $2`
+
+// LapsedBookings lists live bookings whose deadline plus grace is past.
+func (s *Store) LapsedBookings(ctx context.Context, grace time.Duration, limit int) ([]int64, error) {
+	return queryAll(ctx, s, lapsedSQL, pgx.RowTo[int64], float64(grace.Milliseconds()), limit)
+}
+
+const dueSQL = `
+SELECT booking_id FROM payment_attempt
+WHERE kind = $1 AND state IN ('REQUESTED', 'UNKNOWN', 'PENDING') AND next_try_at <= now()
+ORDER BY next_try_at LIMIT $2`
+
+// DueApprovals lists bookings with a charge that somebody has to look up.
+func (s *Store) DueApprovals(ctx context.Context, limit int) ([]int64, error) {
+	return queryAll(ctx, s, dueSQL, pgx.RowTo[int64], "APPROVE", limit)
+}
+
+// DueRefunds lists bookings with money that somebody has to give back.
+func (s *Store) DueRefunds(ctx context.Context, limit int) ([]int64, error) {
+	return queryAll(ctx, s, dueSQL, pgx.RowTo[int64], "CANCEL", limit)
+}
+
+const purgeSQL = `
+WITH keys AS (
+    DELETE FROM idempotency_key WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '24 hours' LIMIT $1))
+    RETURNING 1
+), sent AS (
+    DELETE FROM outbox WHERE id = ANY(ARRAY(
+        SELECT id FROM outbox WHERE sent_at < now() - interval '7 days' LIMIT $1))
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM sent)`
+
+// Purge deletes expired idempotency keys and outbox rows that were sent long ago.
+func (s *Store) Purge(ctx context.Context, limit int) (n int64, err error) {
+	err = s.write(ctx, func(c *pgxpool.Conn) error { return c.QueryRow(ctx, purgeSQL, limit).Scan(&n) })
+	return n, err
+}
+
+const unsentSQL = `
+SELECT id, task, booking_id FROM outbox
+WHERE sent_at IS NULL AND created_at < now() - make_interval(secs => $1 / 1000.0)
+ORDER BY created_at LIMIT $2`
+
+// Unsent lists messages that were promised and not sent.
+func (s *Store) Unsent(ctx context.Context, age time.Duration, limit int) ([]booking.Outgoing, error) {
+	rows, err := queryAll(ctx, s, unsentSQL, pgx.RowToStructByPos[outgoing], float64(age.Milliseconds()), limit)
+	list := make([]booking.Outgoing, len(rows))
+	for i, r := range rows {
+		list[i] = r.domain()
+	}
+	return list, err
+}
+
+const markSentSQL = `UPDATE outbox SET sent_at = now() WHERE id = ANY($1) AND sent_at IS NULL`
+
+// MarkSent records that the queue has the messages.
+func (s *Store) MarkSent(ctx context.Context, ids ...int64) error {
+	return s.write(ctx, func(c *pgxpool.Conn) error {
+		_, err := c.Exec(ctx, markSentSQL, ids)
+		return err
+	})
+}

@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"stayhold/shared/booking"
+)
+
+// byConstraint maps what a named constraint refuses.
+var byConstraint = map[string]error{
+	"user_point_not_negative":  booking.ErrInsufficientPoints,
+	"product_stock_in_bounds":  booking.ErrInvalidState,
+	"stock_adjustment_product": booking.ErrProductNotFound,
+	"booking_hold_token_once":  booking.ErrTokenSpent,
+	"idempotency_key_pkey":     booking.ErrKeyTaken,
+	"product_dates_in_order":   booking.ErrInvalidRequest,
+	"product_price_positive":   booking.ErrInvalidAmount,
+	"user_point_user_positive": booking.ErrInvalidRequest,
+	"booking_one_open":         booking.ErrDuplicateReservation,
+	"point_ledger_delta_moves": booking.ErrInvalidAmount,
+	"product_status_known":     booking.ErrInvalidRequest,
+	"payment_one_live_charge":  booking.ErrPaymentInProgress,
+}
+
+// byState maps the states that the routines raise themselves.
+var byState = map[string]error{
+	"SH001": booking.ErrInsufficientPoints,
+	"SH002": booking.ErrSoldOut,
+	"SH010": booking.ErrKeyTaken,
+	"22003": booking.ErrInvalidAmount, // numeric_value_out_of_range
+}
+
+// isConflict says that Postgres gave this transaction up for another one's sake.
+func isConflict(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+}
+
+// domainError is the one place where a driver's error becomes the domain's. What
+// Postgres reports has been rolled back; anything else that goes wrong once a
+// statement is on its way is what the caller calls lost.
+func domainError(err error, lost *booking.Error) error {
+	if err == nil {
+		return nil
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		if known, ok := byConstraint[pg.ConstraintName]; ok {
+			return known
+		}
+		if known, ok := byState[pg.Code]; ok {
+			return known
+		}
+		if transient(pg.Code) {
+			return booking.ErrUnavailable.Because(err)
+		}
+		return booking.ErrInternal.Because(err)
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	return lost.Because(err)
+}
+
+// transient lists the states after which the same request may well succeed: conflicts,
+// connection faults, resources, operator intervention and a read-only replica.
+func transient(code string) bool {
+	for _, class := range []string{"40", "08", "53", "57", "55P03", "25006"} {
+		if strings.HasPrefix(code, class) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,101 @@
+// Package migrations brings the database to this program's version: the schema by
+// numbered files that only go forward, and the routines by replacing them. It is a
+// package of its own so that no serving function links it.
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sort"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed *.sql
+var schema embed.FS
+
+//go:embed routines/*.sql
+var routines embed.FS
+
+// Report says what a migration did: the versions that it applied, and the version
+// that stands.
+type Report struct {
+	Applied []int64 `json:"applied"`
+	Version int64   `json:"version"`
+}
+
+// Run brings the schema to this program's version, forward only, and then puts
+// every routine in place as this program has it. Several may run at once: one works
+// and the others wait. Died half way: each file is a transaction, and the next run
+// goes on.
+func Run(ctx context.Context, url string) (Report, error) {
+	done := Report{Applied: []int64{}}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return done, errors.New("not a postgres:// URL")
+	}
+	db := stdlib.OpenDB(*config)
+	defer db.Close() //nolint:errcheck // everything is committed, or failed, by then
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return done, err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, schema, goose.WithSessionLocker(locker))
+	if err != nil {
+		return done, err
+	}
+	results, err := provider.Up(ctx)
+	for _, r := range results {
+		done.Applied = append(done.Applied, r.Source.Version)
+	}
+	if err != nil {
+		return done, fmt.Errorf("migrate: %w", err)
+	}
+	if err := putRoutines(ctx, db); err != nil {
+		return done, err
+	}
+	done.Version, err = provider.GetDBVersion(ctx)
+	return done, err
+}
+
+// routinesLock keeps two migrations from replacing the same routine at once.
+const routinesLock = 0x57A7
+
+// putRoutines replaces all routines in one transaction, so that no call ever meets
+// half of them. A routine whose arguments change gets a new name: the previous version
+// of the program goes on calling the old one.
+func putRoutines(ctx context.Context, db *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, routinesLock); err != nil {
+		return err
+	}
+	files, err := fs.Glob(routines, "routines/*.sql")
+	if err != nil {
+		return err
+	}
+	sort.Strings(files)
+	for _, name := range files {
+		text, err := routines.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, string(text)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return tx.Commit()
+}

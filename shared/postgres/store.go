@@ -1,0 +1,148 @@
+// Package postgres is the database side of the sale: it implements booking.Store.
+//
+// Each step is one routine (migrations/routines/*.sql), called as one autocommit statement: it
+// locks the booking row, looks, and writes, in one round trip, so that no lock is held
+// while a message travels. Final stock, balances and states are decided here.
+//
+// A lost connection after a statement was sent leaves its result unknown, and is
+// reported as such (booking.ErrCommitResultUnknown); only an error that Postgres itself
+// reports is a rollback. Deadlocks and serialization failures are tried again, a few
+// times.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"stayhold/shared/booking"
+)
+
+// Options say where the database is. Pooler: a transaction pooler stands between, so
+// no statement may be kept by name.
+type Options struct {
+	URL    string
+	Pooler bool
+}
+
+// Store is a booking.Store on one connection, opened at its first use. It serves one
+// call at a time, as a Lambda environment does.
+type Store struct {
+	pool      *pgxpool.Pool
+	connected sync.WaitGroup
+}
+
+var _ booking.Store = (*Store)(nil)
+
+// Open checks the URL and connects nothing yet. The error never shows the URL's
+// password.
+func Open(o Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return nil, errors.New("not a postgres:// URL")
+	}
+	config.MaxConns = 1
+	config.MinConns = 0
+	// A Lambda is frozen between calls, so idle time says nothing; a round trip for a
+	// ping in each call does. A connection that the server has closed is seen without
+	// one.
+	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
+		return c.PgConn().CheckConn() == nil, nil
+	}
+	config.ConnConfig.RuntimeParams["application_name"] = "stayhold"
+	if o.Pooler {
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, errors.New("the database's settings are not usable")
+	}
+	return &Store{pool: pool}, nil
+}
+
+// Connect opens the connection in the background, ahead of the first call, which
+// waits for it.
+func (s *Store) Connect(ctx context.Context) {
+	s.connected.Go(func() {
+		if c, err := s.pool.Acquire(ctx); err == nil {
+			c.Release()
+		} // the call that needs it meets the same fault, and reports it
+	})
+}
+
+// Close ends the connection.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping asks the database for an answer.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, func(c *pgxpool.Conn) error { return c.Ping(ctx) })
+}
+
+// conflictTries bounds how often a deadlock or a serialization failure is tried again.
+const conflictTries = 3
+
+// write runs one autocommit statement that changes rows.
+func (s *Store) write(ctx context.Context, run func(*pgxpool.Conn) error) error {
+	return s.with(ctx, booking.ErrCommitResultUnknown, run)
+}
+
+// read runs statements that change nothing: whatever goes wrong, nothing happened.
+func (s *Store) read(ctx context.Context, run func(*pgxpool.Conn) error) error {
+	return s.with(ctx, booking.ErrUnavailable, run)
+}
+
+func (s *Store) with(ctx context.Context, lost *booking.Error, run func(*pgxpool.Conn) error) error {
+	s.connected.Wait()
+	for try := 1; ; try++ {
+		c, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return booking.ErrUnavailable.Because(err)
+		}
+		err = run(c)
+		c.Release()
+		if try < conflictTries && isConflict(err) {
+			continue
+		}
+		return domainError(err, lost)
+	}
+}
+
+// step calls a routine that answers with an outcome (or NULL: nothing due).
+func (s *Store) step(ctx context.Context, sql string, args ...any) (outcome, error) {
+	var raw []byte
+	err := s.write(ctx, func(c *pgxpool.Conn) error { return c.QueryRow(ctx, sql, args...).Scan(&raw) })
+	if err != nil {
+		return outcome{}, err
+	}
+	if raw == nil {
+		return outcome{}, booking.ErrNothingDue
+	}
+	return decodeOutcome(raw)
+}
+
+// queryAll reads all rows of one statement.
+func queryAll[T any](ctx context.Context, s *Store, sql string, scan pgx.RowToFunc[T], args ...any) ([]T, error) {
+	var list []T
+	err := s.read(ctx, func(c *pgxpool.Conn) error {
+		rows, err := c.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, scan)
+		return err
+	})
+	return list, err
+}
+
+// keyArgument is an idempotency key as the routines take it, or NULL.
+func keyArgument(k *booking.IdempotencyKey) []string {
+	if k == nil {
+		return nil
+	}
+	return []string{fmt.Sprint(k.UserID), k.Scope, k.Key, k.Fingerprint, k.RequestID}
+}
