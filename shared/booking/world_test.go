@@ -37,19 +37,21 @@ func migrate(ctx context.Context, url string) error {
 // world is the steps on real servers: a database of its own, a key prefix of its own
 // in Redis, and a payment simulator of its own.
 type world struct {
-	t *testing.T
+	prefix string
+	t      *testing.T
 	databaseURL,
 	redisURL string
-	store     *postgres.Store
-	gate      *hold.Gate
-	gateway   booking.Gateway
-	simulator *paymentgatewaytest.Simulator
-	queue     *recorder
-	holdTTL   time.Duration
-	window    time.Duration
-	timeout   time.Duration
-	session   time.Duration
-	maxHolds  int
+	store      *postgres.Store
+	gate       *hold.Gate
+	gateway    booking.Gateway
+	gatewayURL string
+	simulator  *paymentgatewaytest.Simulator
+	queue      *recorder
+	holdTTL    time.Duration
+	window     time.Duration
+	timeout    time.Duration
+	session    time.Duration
+	maxHolds   int
 }
 
 // recorder is a queue that keeps what it is given; the tests decide what arrives.
@@ -91,7 +93,8 @@ func newWorld(t *testing.T) *world {
 		holdTTL: 300 * time.Second, window: 120 * time.Second, timeout: 500 * time.Millisecond, session: 10 * time.Minute, maxHolds: 5,
 	}
 	w.store = w.openStore(w.databaseURL)
-	w.gate = w.openGate(w.redisURL, fmt.Sprintf("%d-%d:", os.Getpid(), prefixes.Add(1)))
+	w.prefix = fmt.Sprintf("%d-%d:", os.Getpid(), prefixes.Add(1))
+	w.gate = w.openGate(w.redisURL, w.prefix)
 	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Secret: "secret", LateAfter: time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -102,8 +105,13 @@ func newWorld(t *testing.T) *world {
 		_ = simulator.Close()
 		server.Close()
 	})
-	w.gateway = paymentgateway.New(paymentgateway.Options{CardURL: server.URL, CardSecret: "secret", Timeout: w.timeout})
+	w.gatewayURL = server.URL
+	w.gateway = w.gatewayWith("secret")
 	return w
+}
+
+func (w *world) gatewayWith(secret string) booking.Gateway {
+	return paymentgateway.New(paymentgateway.Options{CardURL: w.gatewayURL, CardSecret: secret, Timeout: w.timeout})
 }
 
 func (w *world) openStore(url string) *postgres.Store {
