@@ -34,10 +34,19 @@ var byState = map[string]error{
 	"22003": booking.ErrInvalidAmount, // numeric_value_out_of_range
 }
 
-// isConflict says that Postgres gave this transaction up for another one's sake.
-func isConflict(err error) bool {
+// givenUp says that Postgres reports the transaction as rolled back through no fault of
+// its own: for another one's sake (deadlock, serialization), or because the server ends
+// the connection.
+func givenUp(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+	if !errors.As(err, &pg) {
+		return false
+	}
+	switch pg.Code {
+	case "40P01", "40001", "57P01", "57P02":
+		return true
+	}
+	return false
 }
 
 // domainError is the one place where a driver's error becomes the domain's. What

@@ -83,8 +83,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, func(c *pgxpool.Conn) error { return c.Ping(ctx) })
 }
 
-// conflictTries bounds how often a deadlock or a serialization failure is tried again.
-const conflictTries = 3
+// tries bounds how often a statement that Postgres gave up is run.
+const tries = 3
 
 // write runs one autocommit statement that changes rows.
 func (s *Store) write(ctx context.Context, run func(*pgxpool.Conn) error) error {
@@ -105,7 +105,7 @@ func (s *Store) with(ctx context.Context, lost *booking.Error, run func(*pgxpool
 		}
 		err = run(c)
 		c.Release()
-		if try < conflictTries && isConflict(err) {
+		if try < tries && givenUp(err) {
 			continue
 		}
 		return domainError(err, lost)

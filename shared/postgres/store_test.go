@@ -1,0 +1,332 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"stayhold/shared/booking"
+	"stayhold/shared/postgres"
+	"stayhold/shared/postgres/migrations"
+	"stayhold/shared/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
+
+func migrate(ctx context.Context, url string) error {
+	_, err := migrations.Run(ctx, url)
+	return err
+}
+
+func open(t *testing.T, url string, pooler bool) *postgres.Store {
+	t.Helper()
+	store, err := postgres.Open(postgres.Options{URL: url, Pooler: pooler})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return store
+}
+
+func product(t *testing.T, store *postgres.Store, stock int64) int64 {
+	t.Helper()
+	now := time.Now()
+	id, err := store.PutProduct(t.Context(), booking.ProductDraft{
+		Name: "Room", Price: decimal.NewFromInt(100), Stock: &stock, Status: "ACTIVE",
+		SaleStartAt: now, CheckInAt: now.Add(time.Hour), CheckOutAt: now.Add(2 * time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func opening(user, product int64) booking.Opening {
+	return booking.Opening{
+		Hold:     booking.Hold{UserID: user, ProductID: product, Token: fmt.Sprintf("token-%d-%d", user, product)},
+		Deadline: time.Now().Add(time.Minute), MaxOpenHolds: 5,
+	}
+}
+
+func TestLostReplyIsUnknownAndNotRepeated(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	direct := open(t, url, false)
+	room := product(t, direct, 5)
+	wire := postgrestest.Proxy(t, url)
+	store := open(t, wire.URL(), false)
+	if _, err := store.Open(t.Context(), opening(1, room)); err != nil {
+		t.Fatal(err)
+	}
+	wire.LoseReply(1)
+	_, err := store.Open(t.Context(), opening(2, room))
+	if !errors.Is(err, booking.ErrCommitResultUnknown) {
+		t.Errorf("lost reply: %v", err)
+	}
+	r, err := direct.Open(t.Context(), opening(2, room))
+	if !errors.Is(err, booking.ErrDuplicateReservation) || r.Booking.HoldToken != "token-2-"+fmt.Sprint(room) {
+		t.Errorf("the statement whose reply was lost: %v", err)
+	}
+	if _, err := store.Open(t.Context(), opening(3, room)); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
+
+func TestDatabaseAwayIsUnavailable(t *testing.T) {
+	t.Parallel()
+	wire := postgrestest.Proxy(t, postgrestest.Database(t, migrate))
+	store := open(t, wire.URL(), false)
+	wire.Refuse(true)
+	if _, err := store.Open(t.Context(), opening(1, 1)); !errors.Is(err, booking.ErrUnavailable) {
+		t.Errorf("a write: %v", err)
+	}
+	if err := store.Ping(t.Context()); !errors.Is(err, booking.ErrUnavailable) {
+		t.Errorf("a ping: %v", err)
+	}
+	wire.Refuse(false)
+	if err := store.Ping(t.Context()); err != nil {
+		t.Errorf("once it is back: %v", err)
+	}
+}
+
+func TestClosedConnectionIsSeenBeforeAStatementIsSent(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	store := open(t, url, false)
+	room := product(t, store, 5)
+	if err := postgrestest.Exec(t.Context(), url,
+		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(t.Context(), opening(1, room)); err != nil {
+		t.Errorf("after the server closed the connection: %v", err)
+	}
+}
+
+// TestDeadlockIsTriedAgain makes Postgres choose between a cancel, which locks booking
+// and then product, and a session that locks them the other way round.
+func TestDeadlockIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	store := open(t, url, false)
+	room := product(t, store, 5)
+	r, err := store.Open(t.Context(), opening(1, room))
+	if err != nil {
+		t.Fatal(err)
+	}
+	confirmed := `WITH sold AS (UPDATE product SET remaining_stock = remaining_stock - 1)
+		UPDATE booking SET status = 'CONFIRMED' WHERE id = $1`
+	if err := postgrestest.Exec(t.Context(), url, confirmed, r.Booking.ID); err != nil {
+		t.Fatal(err)
+	}
+	other, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background()) //nolint:errcheck // the test is over
+	tx, err := other.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The other session never gives up its own statement for the cancel's sake.
+	if _, err := tx.Exec(t.Context(), `SET LOCAL deadlock_timeout = '1min'`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM product WHERE id = $1 FOR UPDATE`, room); err != nil {
+		t.Fatal(err)
+	}
+	cancelled := make(chan error, 1)
+	go func() {
+		_, err := store.Cancel(t.Context(), booking.Cancellation{BookingID: r.Booking.ID})
+		cancelled <- err
+	}()
+	waitForLock(t, url)
+	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM booking WHERE id = $1 FOR UPDATE`, r.Booking.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-cancelled; err != nil {
+		t.Errorf("cancel: %v", err)
+	}
+}
+
+// waitForLock returns once a session of the database waits for a lock.
+func waitForLock(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // nothing to lose
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		var waiting bool
+		err := conn.QueryRow(t.Context(),
+			`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waiting {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for a lock")
+		}
+	}
+}
+
+func TestPoolerModeKeepsNoStatement(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	store := open(t, url, true)
+	room := product(t, store, 5)
+	r, err := store.Open(t.Context(), opening(1, room))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := booking.Set{{Method: booking.Card, Amount: decimal.NewFromInt(100)}}
+	key := booking.IdempotencyKey{UserID: 1, Scope: "s", Key: "k", Fingerprint: "f", RequestID: "r"}
+	if _, err := store.Register(t.Context(), booking.Registration{UserID: 1, BookingID: r.Booking.ID, Set: set, Key: &key}); err != nil {
+		t.Fatal(err)
+	}
+	in, _, err := store.BeginApproval(t.Context(), booking.ApprovalRequest{UserID: 1, BookingID: r.Booking.ID, PaymentKey: "k",
+		Owner: "o", Lease: time.Minute, SendTime: time.Second, Window: time.Second, Limit: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.EndApproval(t.Context(), *in, booking.Finding{Code: booking.FoundApproved, Reference: "ref"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Complete(t.Context(), booking.Completion{UserID: 1, BookingID: r.Booking.ID, Held: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.GatePlaces(t.Context(), room, nil); err != nil {
+		t.Error(err)
+	}
+	if _, places, err := store.GatePlaces(t.Context(), room, []int64{1, 2}); err != nil || len(places) != 1 || !places[0].Confirmed {
+		t.Errorf("places of two users: %v %v", places, err)
+	}
+	if _, err := store.FreeUnits(t.Context(), []int64{room}); err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Explain(t.Context(), r.Booking.ID); err != nil {
+		t.Error(err)
+	}
+	if breaches, err := store.Breaches(t.Context(), 0); err != nil || len(breaches) != 0 {
+		t.Errorf("audit: %v %v", breaches, err)
+	}
+	for name, list := range map[string]func() error{
+		"lapsed":    func() error { _, err := store.LapsedBookings(t.Context(), time.Second, 10); return err },
+		"approvals": func() error { _, err := store.DueApprovals(t.Context(), 10); return err },
+		"refunds":   func() error { _, err := store.DueRefunds(t.Context(), 10); return err },
+		"unsent":    func() error { _, err := store.Unsent(t.Context(), time.Second, 10); return err },
+		"sent":      func() error { return store.MarkSent(t.Context(), 1, 2) },
+		"on sale":   func() error { _, err := store.OnSale(t.Context(), 0, 10); return err },
+		"purge":     func() error { _, err := store.Purge(t.Context(), 10); return err },
+		"redrive":   func() error { _, err := store.Redrive(t.Context(), 0); return err },
+		"points":    func() error { _, err := store.GrantPoints(t.Context(), 9, decimal.NewFromInt(5), "gift"); return err },
+		"checkout":  func() error { _, err := store.Checkout(t.Context(), 1, room); return err },
+		"recall":    func() error { _, err := store.Recall(t.Context(), key); return err },
+		"bookings": func() error {
+			_, err := store.BookingsOf(t.Context(), 1, booking.Confirmed, booking.Page{Limit: 5})
+			return err
+		},
+	} {
+		if err := list(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := named(t, url); n != 0 {
+		t.Errorf("%d named statements stand", n)
+	}
+}
+
+// named counts sessions of the store whose last statement was bound by a name. A
+// session does not show another one's statements, so the wire is looked at instead.
+func named(t *testing.T, url string) int {
+	t.Helper()
+	wire := postgrestest.Proxy(t, url)
+	store := open(t, wire.URL(), true)
+	for range 2 {
+		if _, err := store.Points(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	for _, line := range wire.Trace() {
+		if strings.Contains(line, "stmtcache") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestConstraintsKeepMoneyAndStock(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	store := open(t, url, false)
+	room := product(t, store, 2)
+	if _, err := store.GrantPoints(t.Context(), 7, decimal.NewFromInt(-1), "oops"); !errors.Is(err, booking.ErrInsufficientPoints) {
+		t.Errorf("points below 0: %v", err)
+	}
+	if _, err := store.AdjustStock(t.Context(), room, -3, "oops"); !errors.Is(err, booking.ErrInvalidState) {
+		t.Errorf("stock below 0: %v", err)
+	}
+	if _, err := store.AdjustStock(t.Context(), 999, 1, "oops"); !errors.Is(err, booking.ErrProductNotFound) {
+		t.Errorf("stock of nothing: %v", err)
+	}
+	for _, sql := range []string{
+		`UPDATE product SET price = 'NaN'`,
+		`UPDATE product SET remaining_stock = -1`,
+		`INSERT INTO user_point (user_id, balance) VALUES (1, 'NaN')`,
+		`INSERT INTO user_point (user_id, balance) VALUES (1, -0.01)`,
+	} {
+		if err := postgrestest.Exec(t.Context(), url, sql); err == nil {
+			t.Errorf("allowed: %s", sql)
+		}
+	}
+	if _, err := store.AdjustStock(t.Context(), room, -2, "closed"); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := store.Product(t.Context(), room); err != nil || p.Status != "SOLD_OUT" {
+		t.Errorf("status follows stock: %v %v", p.Status, err)
+	}
+	if _, err := store.AdjustStock(t.Context(), room, 1, "opened"); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := store.Product(t.Context(), room); err != nil || p.Status != "ACTIVE" {
+		t.Errorf("status follows stock: %v %v", p.Status, err)
+	}
+}
+
+func TestMigrationsRunTwiceAndAtOnce(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, nil)
+	done := make(chan error, 3)
+	for range 3 {
+		go func() { done <- migrate(context.Background(), url) }()
+	}
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	report, err := migrations.Run(t.Context(), url)
+	if err != nil || len(report.Applied) != 0 || report.Version != 1 {
+		t.Errorf("again: %+v %v", report, err)
+	}
+}
+
+func TestBadURLShowsNoPassword(t *testing.T) {
+	_, err := postgres.Open(postgres.Options{URL: "postgres://u:hunter2@[::1:x/db"})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error: %v", err)
+	}
+}
