@@ -1,0 +1,27 @@
+package hold
+
+import "strconv"
+
+// keys are the names of one product's keys. The braces are a hash tag: all keys of a
+// product live in one slot, so that one script may touch them on a cluster too.
+type keys struct {
+	product  string // HASH of the facts; missing: the gate is cold
+	holds    string // ZSET user -> expiry in ms, +inf when confirmed
+	tokens   string // HASH user -> token of his place
+	marks    string // HASH user -> reconcile nonce, with a time to live
+	bookings string // HASH user -> booking id of his confirmed place
+	warm     string // STRING nonce of the caller that is warming, with a time to live
+}
+
+// keysOf names the keys of a product; the scripts' headers show the pattern.
+func keysOf(prefix string, productID int64) keys {
+	tag := prefix + "stayhold:{" + strconv.FormatInt(productID, 10) + "}:"
+	return keys{
+		product:  tag + "product",
+		holds:    tag + "holds",
+		tokens:   tag + "tokens",
+		marks:    tag + "marks",
+		bookings: tag + "bookings",
+		warm:     tag + "warm",
+	}
+}

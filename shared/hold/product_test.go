@@ -1,0 +1,254 @@
+package hold_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stayhold/shared/booking"
+)
+
+func TestOccupancies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	f := sale(3)
+	f.Version = math.MaxInt64
+	f.SaleStartAt = f.SaleStartAt.Truncate(time.Millisecond).UTC()
+	f.CheckInAt = f.CheckInAt.Truncate(time.Millisecond).UTC()
+	r.warm(f, booking.Place{UserID: 1, Token: token("a"), Deadline: time.Now().Add(long)},
+		booking.Place{UserID: 2, Token: token("b"), Confirmed: true, BookingID: 4},
+		booking.Place{UserID: 3, Token: token("c"), Deadline: time.Now().Add(long)})
+	r.lapse(3)
+	other := f
+	other.ProductID, other.Stock, other.Active = 8, 1, false
+	r.warm(other, booking.Place{UserID: 1, Token: token("d"), Confirmed: true, BookingID: 5},
+		booking.Place{UserID: 2, Token: token("e"), Confirmed: true, BookingID: 6})
+
+	got, err := r.Occupancies(t.Context(), 8, 99, product)
+	r.must(err)
+	want := []booking.Occupancy{
+		{Facts: other, Available: 0, Confirmed: 2},
+		{Cold: true, Facts: booking.Facts{ProductID: 99}},
+		{Facts: f, Available: 1, Held: 1, Confirmed: 1},
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%+v\nwant %+v", got[i], want[i])
+		}
+	}
+	if none, err := r.Occupancies(t.Context()); err != nil || len(none) != 0 {
+		t.Errorf("%v %v", none, err)
+	}
+}
+
+func TestMarkWarm(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	mark := func(nonce string, want bool) {
+		t.Helper()
+		if ok, err := r.MarkWarm(t.Context(), product, nonce); err != nil || ok != want {
+			t.Errorf("%s: %v %v", nonce, ok, err)
+		}
+	}
+	mark("n", true)
+	mark("other", false)
+	first := r.raw.PTTL(t.Context(), r.key("warm")).Val()
+	if first <= 0 || first > 3*time.Second {
+		t.Errorf("the mark stands for %v", first)
+	}
+	r.must(r.raw.Persist(t.Context(), r.key("warm")).Err())
+	mark("n", true) // asked again after a lost reply
+	if again := r.raw.PTTL(t.Context(), r.key("warm")).Val(); again >= 0 {
+		t.Errorf("the mark's age began anew: %v", again)
+	}
+	r.must(r.raw.PExpire(t.Context(), r.key("warm"), time.Millisecond).Err())
+	until(t, "the mark of a dead warmer lapses", func() bool {
+		ok, err := r.MarkWarm(t.Context(), product, "other")
+		r.must(err)
+		return ok
+	})
+	if ok, err := r.Seed(t.Context(), "n", sale(1), nil); err != nil || ok {
+		t.Errorf("seeded under another's mark: %v %v", ok, err)
+	}
+	if ok, err := r.Seed(t.Context(), "other", sale(1), nil); err != nil || !ok {
+		t.Errorf("not seeded: %v %v", ok, err)
+	}
+	mark("third", false) // warm by now
+	if n := r.raw.Exists(t.Context(), r.key("warm")).Val(); n != 0 {
+		t.Error("the mark stays behind")
+	}
+}
+
+func TestSeedOnlyAColdGate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if ok, err := r.Seed(t.Context(), "n", sale(1), nil); err != nil || ok {
+		t.Errorf("seeded without a mark: %v %v", ok, err)
+	}
+	r.warm(sale(1))
+	r.must(r.raw.Set(t.Context(), r.key("warm"), "n", 0).Err())
+	if ok, err := r.Seed(t.Context(), "n", sale(5), nil); err != nil || ok {
+		t.Errorf("seeded a warm gate: %v %v", ok, err)
+	}
+	r.counts(1, 0, 0)
+}
+
+func TestSeedBeginsClean(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.warm(sale(3), booking.Place{UserID: 1, Token: token("a"), Confirmed: true, BookingID: 4},
+		booking.Place{UserID: 2, Token: token("b"), Deadline: time.Now().Add(long)})
+	r.cool()
+	r.warm(sale(3), booking.Place{UserID: 3, Token: token("c"), Deadline: time.Now().Add(long)},
+		booking.Place{UserID: 4, Token: token("d"), Deadline: time.Now().Add(-time.Second)})
+	r.counts(2, 1, 0)
+	if got := r.raw.HGetAll(t.Context(), r.key("tokens")).Val(); len(got) != 1 || got["3"] != token("c") {
+		t.Errorf("tokens are %v", got)
+	}
+	if n := r.raw.Exists(t.Context(), r.key("bookings")).Val(); n != 0 {
+		t.Error("bookings of before are left behind")
+	}
+}
+
+func TestFiftyWarmOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var seeded atomic.Int64
+	r.must(together(50, func(i int) error {
+		ctx, nonce := context.Background(), decimal(int64(i))
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+			p, err := r.Place(ctx, at(int64(i+1), nonce), long)
+			if err != nil || p.Code == booking.PlaceNew {
+				return err
+			}
+			if ok, err := r.MarkWarm(ctx, product, nonce); err != nil || !ok {
+				continue
+			}
+			ok, err := r.Seed(ctx, nonce, sale(50), nil)
+			if err != nil {
+				return err
+			}
+			if ok {
+				seeded.Add(1)
+			}
+		}
+		return errors.New("never warm")
+	}))
+	if seeded.Load() != 1 {
+		t.Errorf("seeded %d times", seeded.Load())
+	}
+	r.counts(0, 50, 0)
+}
+
+func TestSeedAHundredThousandPlaces(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	places := make([]booking.Place, 100_000)
+	for i := range places {
+		places[i] = booking.Place{UserID: int64(i + 1), Token: token(decimal(int64(i)))}
+		if places[i].Confirmed = i%2 == 0; places[i].Confirmed {
+			places[i].BookingID = int64(i + 1000)
+		} else {
+			places[i].Deadline = time.Now().Add(time.Hour)
+		}
+	}
+	if ok, err := r.MarkWarm(t.Context(), product, "n"); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	r.must(r.raw.Persist(t.Context(), r.key("warm")).Err()) // a slow machine takes its time
+	if ok, err := r.Seed(t.Context(), "n", sale(100_001), places); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	r.counts(1, 50_000, 50_000)
+	if p := r.place(99_999, "x", booking.PlacePurchased); p.BookingID != 99_998+1000 {
+		t.Errorf("%+v", p)
+	}
+	if p := r.place(100_000, "x", booking.PlaceDuplicate); p.Token != token("99999") {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestPutFacts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	put := func(version, stock int64, want bool) {
+		t.Helper()
+		f := sale(stock)
+		f.Version = version
+		if ok, err := r.PutFacts(t.Context(), f); err != nil || ok != want {
+			t.Errorf("version %d: %v %v", version, ok, err)
+		}
+	}
+	put(1, 1, false) // cold stays cold
+	if !r.occupancy().Cold {
+		t.Error("not cold any more")
+	}
+	f := sale(2)
+	f.Version = 9
+	r.warm(f)
+	put(9, 3, false)
+	put(8, 3, false)
+	r.counts(2, 0, 0)
+	put(10, 4, true)
+	put(9, 5, false)
+	r.counts(4, 0, 0)
+	put(1<<53, 5, true)
+	put(1<<53+1, 6, true) // one more than a number can tell
+	put(1<<53, 7, false)
+	r.counts(6, 0, 0)
+
+	for _, bad := range []booking.Facts{{Version: -1}, {Stock: -1}} {
+		if _, err := r.PutFacts(t.Context(), bad); !errors.Is(err, booking.ErrInternal) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+		if _, err := r.Seed(t.Context(), "n", bad, nil); !errors.Is(err, booking.ErrInternal) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
+
+func TestPutFactsChangesTheSale(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.warm(sale(1))
+	f := sale(1)
+	for _, step := range []struct {
+		change func()
+		want   booking.PlaceCode
+	}{
+		{func() { f.Active = false }, booking.PlaceInactive},
+		{func() { f.Active, f.SaleStartAt = true, time.Now().Add(time.Hour) }, booking.PlaceNotOpen},
+		{func() { f.SaleStartAt, f.CheckInAt = time.Unix(0, 0), time.Unix(1, 0) }, booking.PlaceClosed},
+		{func() { f.CheckInAt = time.Now().Add(time.Hour) }, booking.PlaceNew},
+	} {
+		step.change()
+		f.Version++
+		if ok, err := r.PutFacts(t.Context(), f); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		r.place(1, "a", step.want)
+	}
+}
+
+func TestStockLoweredUnderLiveHolds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.warm(sale(3))
+	for u := range int64(3) {
+		r.place(u+1, decimal(u), booking.PlaceNew)
+	}
+	f := sale(1)
+	f.Version = 2
+	_, err := r.PutFacts(t.Context(), f)
+	r.must(err)
+	r.counts(0, 3, 0)
+	r.release(1, "0")
+	r.place(9, "z", booking.PlaceSoldOut)
+	r.release(2, "1")
+	r.place(9, "z", booking.PlaceSoldOut)
+	r.release(3, "2")
+	r.place(9, "z", booking.PlaceNew)
+}
