@@ -14,7 +14,6 @@
 package booking
 
 import (
-	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -97,14 +96,6 @@ func (b Booking) charge() *Payment {
 		}
 	}
 	return nil
-}
-
-// liveSet says whether the booking has a payment set that was neither replaced nor
-// declined.
-func (b Booking) liveSet() bool {
-	return slices.ContainsFunc(b.Payments, func(p Payment) bool {
-		return p.Status == PaymentReady || p.Status == PaymentSuccess
-	})
 }
 
 // Action is a call that a booking's user may make.

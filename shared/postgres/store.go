@@ -52,7 +52,7 @@ func Open(o Options) (*Store, error) {
 	// one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
-		return c.PgConn().CheckConn() == nil, nil
+		return c.PgConn().CheckConn() == nil, nil //nolint:staticcheck // its successor, Ping, is the round trip
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "stayhold"
 	if o.Pooler {

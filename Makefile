@@ -1,0 +1,82 @@
+# Works with GNU Make 3.81 (macOS) and newer.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+LOCAL := .local
+GOLANGCI_LINT := v2.15.0
+LINTER := $(LOCAL)/tools/golangci-lint-$(GOLANGCI_LINT)
+# The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
+FUNCTIONS := Reserve Register Approve Complete Cancel Query Compensate Sweep Admin Migrate
+BOOTSTRAPS := $(FUNCTIONS:%=$(LOCAL)/bin/%Function/bootstrap)
+BUILD := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+# The deployed functions' processor: arm64, or x86_64 (amd64).
+ARCH ?= arm64
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: servers build ## sell rooms on this machine: the whole stack, until Ctrl-C
+	@exec .ci/front $(LOCAL)/bin/local
+
+.PHONY: test
+test: go-version ## every test, on real servers, with the race detector
+	@.ci/install servers compiler python
+	go test -race -count=1 ./...
+
+.PHONY: lint
+lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck
+	@.ci/install luacheck
+	@bad=$$(gofmt -l functions lua shared) && if [ -n "$$bad" ]; then echo "gofmt would change:" $$bad; exit 1; fi
+	go vet ./...
+	$(LINTER) run
+	luacheck --quiet lua
+
+.PHONY: build
+build: go-version ## the functions and the local front, for this machine
+	@begin=$$(date +%s); $(MAKE) --no-print-directory -j4 $(BOOTSTRAPS) $(LOCAL)/bin/local && echo "built $(words $(BOOTSTRAPS)) functions and the local front in $$(( $$(date +%s) - begin )) s"
+
+.PHONY: bench
+bench: servers build ## how fast it is: handlers beside their floors, in one run
+	@go run ./functions/local/bench
+
+.PHONY: servers
+servers: ## install Postgres and Redis if they are missing
+	@.ci/install servers
+
+.PHONY: clean-data
+clean-data: ## forget every local booking, charge and key (not while the stack runs)
+	@for lock in $$(find $(LOCAL) -maxdepth 2 -name lock 2>/dev/null); do \
+		pid=$$(cat $$lock); \
+		if [ -n "$$pid" ] && kill -0 $$pid 2>/dev/null; then echo "the stack is running (process $$pid): stop it first"; exit 1; fi; \
+	done; \
+	if [ -d $(LOCAL) ]; then find $(LOCAL) -mindepth 1 -maxdepth 1 ! -name bin ! -name tools ! -name 'venv*' -exec rm -rf {} +; fi; \
+	echo "the local data is gone"
+
+# What sam build calls for each function (BuildMethod: makefile).
+build-%Function:
+	GOOS=linux GOARCH=$(ARCH:x86_64=amd64) $(BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$$(echo $* | tr A-Z a-z)
+
+# Go's own cache knows what is up to date: ask it every time.
+.PHONY: always
+always:
+
+$(LOCAL)/bin/%Function/bootstrap: always
+	@$(BUILD) -o $@ ./functions/$$(echo $* | tr A-Z a-z) && echo "  built $*Function"
+
+$(LOCAL)/bin/local: always
+	@CGO_ENABLED=0 go build -o $@ ./functions/local && echo "  built the local front"
+
+$(LINTER):
+	@echo "building golangci-lint $(GOLANGCI_LINT), once (some minutes) …"
+	@mkdir -p $(LOCAL)/tools
+	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	@mv $(LOCAL)/tools/golangci-lint $@
+
+.PHONY: go-version
+go-version:
+	@need=$$(awk '$$1 == "go" { print $$2 }' go.mod); \
+	command -v go >/dev/null 2>&1 || { echo "Go $$need or newer is not installed"; exit 1; }; \
+	have=$$(go env GOVERSION 2>/dev/null) && [ -n "$$have" ] || { echo "this needs Go $$need; here is $$(go version 2>&1 | head -n 1)"; exit 1; }; \
+	printf '%s\n%s\n' "$$need" "$${have#go}" | awk -F '[.-]' 'NR == 1 { split($$0, n, ".") } NR == 2 { for (i = 1; i <= 3; i++) if ($$i + 0 != n[i] + 0) exit ($$i + 0 < n[i] + 0) }' || \
+		{ echo "this needs Go $$need or newer; here is $$have"; exit 1; }
