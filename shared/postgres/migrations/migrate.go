@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"sort"
 	"time"
 
@@ -25,11 +26,11 @@ var schema embed.FS
 //go:embed routines/*.sql
 var routines embed.FS
 
-// Report says what a migration did: the versions that it applied, and the version
-// that stands.
+// Report says what a migration did: the files that it applied, in order, and the
+// version that stands.
 type Report struct {
-	Applied []int64 `json:"applied"`
-	Version int64   `json:"version"`
+	Applied []string
+	Version int64
 }
 
 // Run brings the schema to this program's version, forward only, and then puts
@@ -37,7 +38,7 @@ type Report struct {
 // and the others wait. Died half way: each file is a transaction, and the next run
 // goes on.
 func Run(ctx context.Context, url string) (Report, error) {
-	done := Report{Applied: []int64{}}
+	done := Report{Applied: []string{}}
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return done, errors.New("not a postgres:// URL")
@@ -54,7 +55,7 @@ func Run(ctx context.Context, url string) (Report, error) {
 	}
 	results, err := provider.Up(ctx)
 	for _, r := range results {
-		done.Applied = append(done.Applied, r.Source.Version)
+		done.Applied = append(done.Applied, path.Base(r.Source.Path))
 	}
 	if err != nil {
 		return done, fmt.Errorf("migrate: %w", err)
