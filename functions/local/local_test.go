@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stayhold/functions/local/httpapi"
+	"stayhold/functions/local/template"
+)
+
+func lookup(variables map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
+}
+
+func TestSettings(t *testing.T) {
+	s, err := readSettings("d", lookup(map[string]string{"PORT": "4000", "SWEEP_INTERVAL": "1s", "HOLD_TTL": "5s", "SECRET": "x"}))
+	if err != nil || s.port != 4000 || s.sweepInterval != time.Second || len(s.passed) != 1 || s.passed["HOLD_TTL"] != "5s" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s, err := readSettings("d", lookup(nil)); err != nil || s.port != 3000 {
+		t.Errorf("by default: %+v, %v", s, err)
+	}
+	_, err = readSettings("d", lookup(map[string]string{
+		"PORT": "65533", "SWEEP_INTERVAL": "soon", "AWS_ENDPOINT_URL_SQS": "http://x", "PAYMENT_GATEWAY_URL": "http://x",
+	}))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	line := oneLine(err)
+	for _, name := range []string{"PORT", "SWEEP_INTERVAL", "COMPENSATION_QUEUE_URL", "PAYMENT_GATEWAY_SECRET"} {
+		if !strings.Contains(line, name) || strings.Contains(line, "\n") {
+			t.Errorf("%q does not name %s on one line", line, name)
+		}
+	}
+}
+
+func TestVariablesAreTheTemplatesWithLocalValues(t *testing.T) {
+	s := &stack{settings: settings{
+		databaseURL: "postgres://d", gatewaySecret: "s", gatewayURL: "http://g", queueURL: "http://q/c", sqsEndpoint: "http://q",
+		passed: map[string]string{"HOLD_TTL": "5s", "MAX_OPEN_HOLDS": "9"},
+	}}
+	got := s.variables(template.Function{Environment: map[string]string{
+		"DATABASE_URL_ARN": "", "PAYMENT_GATEWAY_SECRET_ARN": "", "PAYMENT_GATEWAY_URL": "https://real",
+		"COMPENSATION_QUEUE_URL": "http://template", "HOLD_TTL": "300s", "USER_ID_CLAIM": "sub",
+	}})
+	slices.Sort(got)
+	want := []string{
+		"AWS_ENDPOINT_URL_SQS=http://q", "COMPENSATION_QUEUE_URL=http://q/c", "DATABASE_URL=postgres://d", "HOLD_TTL=5s",
+		"PAYMENT_GATEWAY_SECRET=s", "PAYMENT_GATEWAY_URL=http://g", "USER_ID_CLAIM=sub",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestReachNamesWhatDoesNotAnswerAndShowsNoPassword(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := reach("REDIS_URL", "redis://"+address+", redis://u:p@"+address, "6379", "redis", "rediss"); err != nil {
+		t.Errorf("a server that answers: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"postgres://u:hush@" + address + "/d", "mysql://u:hush@" + address, "hush", "postgres://"} {
+		err := reach("DATABASE_URL", url, "5432", "postgres", "postgresql")
+		if err == nil || !strings.HasPrefix(err.Error(), "DATABASE_URL: ") || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// refuse runs a stack that cannot come up and returns its one line.
+func refuse(t *testing.T, dir string, variables map[string]string) string {
+	t.Helper()
+	var text strings.Builder
+	out := newPrinter(&text)
+	err := serve(t.Context(), dir, lookup(variables), out)
+	out.close()
+	if err == nil {
+		t.Fatal("it came up")
+	}
+	return oneLine(err)
+}
+
+func TestWhatCannotRunSaysWhyAndLeavesNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if line := refuse(t, "d", nil); !strings.Contains(line, "template.yaml") {
+		t.Errorf("no template: %s", line)
+	}
+	const own = `
+Resources:
+  MigrateFunction: {Type: AWS::Serverless::Function}
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth: {DefaultAuthorizer: J, Authorizers: {J: {JwtConfiguration: {issuer: i, audience: [a]}}}}
+`
+	if err := os.WriteFile("template.yaml", []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if line := refuse(t, "d", nil); !strings.Contains(line, "MigrateFunction is not built") || !strings.Contains(line, "make build") {
+		t.Errorf("nothing built: %s", line)
+	}
+	path := filepath.Join("d", "bin", "MigrateFunction", "bootstrap")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho 'no way' >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := taken.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	if line := refuse(t, "d", map[string]string{"PORT": port}); !strings.Contains(line, "port "+port) || !strings.Contains(line, "is taken") {
+		t.Errorf("a taken port: %s", line)
+	}
+	free := fmt.Sprint(freePort(t))
+	variables := map[string]string{"PORT": free, "DATABASE_URL": "postgres://" + taken.Addr().String() + "/d"}
+	if line := refuse(t, "d", variables); line != "MigrateFunction did not start: no way" {
+		t.Errorf("a function that does not start: %s", line)
+	}
+	if l, err := net.Listen("tcp", "127.0.0.1:"+free); err != nil {
+		t.Errorf("the port is still taken: %v", err)
+	} else if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	unlock, err := lockDir("d")
+	if err != nil {
+		t.Fatalf("the folder is still locked: %v", err)
+	}
+	defer unlock()
+	if line := refuse(t, "d", nil); !strings.Contains(line, fmt.Sprintf("another stack runs in d (process %d)", os.Getpid())) {
+		t.Errorf("a second stack: %s", line)
+	}
+}
+
+// freePort is the first of four ports that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for port := 20000 + os.Getpid()%10000; port < 60000; port += 4 {
+		var taken error
+		for n := range 4 {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+n))
+			if err == nil {
+				err = l.Close()
+			}
+			taken = errors.Join(taken, err)
+		}
+		if taken == nil {
+			return port
+		}
+	}
+	t.Fatal("no four ports are free")
+	return 0
+}
+
+func TestMergedSaysEveryFaultOnce(t *testing.T) {
+	err := merged([]error{
+		nil, errors.New("A did not start: STAYHOLD configuration: X: bad; Y: bad"), errors.New("B did not start: STAYHOLD configuration: Y: bad"),
+	})
+	if err == nil || err.Error() != "A and 1 more did not start: X: bad; Y: bad" {
+		t.Errorf("%v", err)
+	}
+	if err := merged(make([]error, 3)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOutput(t *testing.T) {
+	var text strings.Builder
+	p := newPrinter(&text)
+	p.request(httpapi.Entry{Method: "GET", Path: "/a\x1b[2J", Status: 200, Took: 1500 * time.Microsecond, Function: "QueryFunction", Cold: true})
+	dir := t.TempDir()
+	for _, line := range []string{"old\n", "new\n" + `{"level":"ERROR","msg":"call","code":"INTERNAL"}` + "\n"} {
+		l, err := openLog(dir, "F", p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.close()
+	p.printf("too late")
+	got := text.String()
+	if !strings.Contains(got, "GET    /a?[2J") || !strings.Contains(got, "200       1.5 ms  Query  cold\n") || !strings.Contains(got, "F: call  INTERNAL\n") {
+		t.Errorf("%q", got)
+	}
+	for name, want := range map[string]string{"F.log.1": "old\n", "F.log": "new\n"} {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.HasPrefix(string(text), want) {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}
+
+func TestWithoutMakeNobodyIsWatched(t *testing.T) {
+	t.Setenv("MAKELEVEL", "")
+	ctx, cancel := withParent(t.Context())
+	if ctx.Err() != nil {
+		t.Error("it ended at once")
+	}
+	cancel()
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		t.Errorf("%v", ctx.Err())
+	}
+}

@@ -1,0 +1,56 @@
+// Local runs Stayhold on one machine: the functions that are deployed, behind what stands in for API Gateway, Lambda,
+// SQS, EventBridge Scheduler and the payment gateway, with a real Postgres and a real Redis. It is not deployed.
+//
+// Invariants: routes, queue, schedule, timeouts and environments are those of template.yaml; whatever it starts it also
+// stops, and supervises in between; nothing listens but on 127.0.0.1.
+//
+// When a start fails half way, one line says what and what to do, everything is stopped again, and the exit code is 1.
+// When it is killed, the kernel ends its children on Linux; elsewhere the environments end themselves, and the servers
+// are stopped by the next start. What was acknowledged is in Postgres, and is found again.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	flags := flag.NewFlagSet("local", flag.ContinueOnError)
+	flags.SetOutput(os.Stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: local [-dir .local]   (run it where template.yaml is; everything else is set by environment variables, see README.md)")
+	}
+	dir := flags.String("dir", ".local", "folder of data, logs and the functions' executables")
+	err := flags.Parse(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 1
+	case flags.NArg() > 0:
+		fmt.Fprintf(os.Stderr, "there is no argument %q\n", flags.Arg(0))
+		flags.Usage()
+		return 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	ctx, orphaned := withParent(ctx)
+	defer orphaned()
+	out := newPrinter(os.Stdout)
+	defer out.close()
+	if err := serve(ctx, *dir, os.LookupEnv, out); err != nil {
+		out.close()
+		fmt.Fprintln(os.Stderr, "cannot run: "+oneLine(err))
+		return 1
+	}
+	return 0
+}

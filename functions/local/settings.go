@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// defaultPort is where the API listens; the ports of the rest follow it.
+	defaultPort = 3000
+	// localSecret is the simulator's API key. It opens nothing else.
+	localSecret = "local-gateway-secret"
+	issuer      = "https://issuer.stayhold.local"
+	audience    = "stayhold"
+)
+
+// passedOn are the variables that reach those functions whose environment in the template names them.
+var passedOn = []string{
+	"HOLD_TTL", "PAYMENT_WINDOW", "GATEWAY_TIMEOUT", "GATEWAY_SESSION", "SWEEP_GRACE", "MAX_OPEN_HOLDS", "DATABASE_POOLER",
+}
+
+// settings are the environment variables of the local stack. What is empty is started here.
+type settings struct {
+	dir           string
+	port          int
+	databaseURL   string
+	redisURL      string
+	sqsEndpoint   string
+	queueURL      string
+	gatewayURL    string
+	gatewaySecret string
+	ypayURL       string
+	ypaySecret    string
+	corsOrigins   string
+	sweepInterval time.Duration
+	passed        map[string]string
+}
+
+// readSettings reads the environment and names every fault in one error.
+func readSettings(dir string, lookup func(string) (string, bool)) (settings, error) {
+	get := func(name string) string { v, _ := lookup(name); return strings.TrimSpace(v) }
+	s := settings{
+		dir: dir, port: defaultPort, databaseURL: get("DATABASE_URL"), redisURL: get("REDIS_URL"),
+		sqsEndpoint: get("AWS_ENDPOINT_URL_SQS"), queueURL: get("COMPENSATION_QUEUE_URL"),
+		gatewayURL: get("PAYMENT_GATEWAY_URL"), gatewaySecret: get("PAYMENT_GATEWAY_SECRET"),
+		ypayURL: get("YPAY_GATEWAY_URL"), ypaySecret: get("YPAY_GATEWAY_SECRET"),
+		corsOrigins: get("CORS_ALLOW_ORIGINS"), passed: map[string]string{},
+	}
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if text := get("PORT"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 65532 {
+			fault("PORT: %q is not a port from 1 to 65532 (the three that follow it are used too)", text)
+		}
+		s.port = n
+	}
+	if text := get("SWEEP_INTERVAL"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 10*time.Millisecond || d > 24*time.Hour {
+			fault("SWEEP_INTERVAL: %q is not a duration from 10ms to 24h, such as 60s", text)
+		}
+		s.sweepInterval = d
+	}
+	if (s.sqsEndpoint == "") != (s.queueURL == "") {
+		fault("AWS_ENDPOINT_URL_SQS and COMPENSATION_QUEUE_URL: set both to bring a queue, or neither")
+	}
+	if s.gatewayURL != "" && s.gatewaySecret == "" {
+		fault("PAYMENT_GATEWAY_SECRET: PAYMENT_GATEWAY_URL needs it, set it too")
+	}
+	for _, name := range passedOn {
+		if v, ok := lookup(name); ok && v != "" {
+			s.passed[name] = v
+		}
+	}
+	return s, errors.Join(faults...)
+}
+
+// reach dials the servers that a URL, or a comma-separated list of them, names, so that one that refuses is told by
+// name before anything waits for it. The error shows no password.
+func reach(variable, list, defaultPort string, schemes ...string) error {
+	for one := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Hostname() == "" {
+			return fmt.Errorf("%s: it is not a URL like %s://host:%s", variable, schemes[0], defaultPort)
+		}
+		known := false
+		for _, s := range schemes {
+			known = known || u.Scheme == s
+		}
+		if !known {
+			return fmt.Errorf("%s: it is not a URL like %s://host:%s", variable, schemes[0], defaultPort)
+		}
+		port := u.Port()
+		if port == "" {
+			port = defaultPort
+		}
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort(u.Hostname(), port), 5*time.Second)
+		if err != nil {
+			return fmt.Errorf("%s: %s:%s does not answer (%w): start that server, or unset %s to have one started here",
+				variable, u.Hostname(), port, rootCause(err), variable)
+		}
+		if err := conn.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rootCause is the innermost error: "connection refused" without the address, which stands in the line already.
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// oneLine writes an error, which may be several joined, on one line.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
