@@ -1,0 +1,26 @@
+// Query is QueryFunction: every GET. It never writes.
+//
+// Stopped half way it leaves what the step's last transaction left; see package booking.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"stayhold/shared/api"
+	"stayhold/shared/booking"
+	"stayhold/shared/env"
+	"stayhold/shared/hold"
+	"stayhold/shared/postgres"
+)
+
+func main() {
+	ctx := context.Background()
+	cfg := env.Use(env.Read(ctx, env.Database, env.Redis))
+	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), Pooler: cfg.DatabasePooler}))
+	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal()}))
+	edge := api.New(api.Options{UserIDClaim: cfg.UserIDClaim, LogLevel: cfg.LogLevel})
+
+	lambda.Start(edge.Query(booking.Query{Store: db, Gate: gate}))
+}

@@ -1,0 +1,51 @@
+package api
+
+import (
+	"encoding/base64"
+	"mime"
+	"strings"
+
+	"stayhold/shared/booking"
+)
+
+// maxBody is 16 KiB, counted before anything is parsed.
+const maxBody = 16 << 10
+
+// body gives the bytes of the request's body: nil when there is none. Errors, in this
+// order: ErrPayloadTooLarge, ErrUnsupportedMediaType, ErrInvalidJSON.
+func (e event) body() ([]byte, error) {
+	raw := []byte(e.Body)
+	var broken error
+	if e.Base64 {
+		if base64.StdEncoding.DecodedLen(len(e.Body)) > maxBody+2 {
+			return nil, booking.ErrPayloadTooLarge
+		}
+		raw, broken = base64.StdEncoding.DecodeString(e.Body)
+	}
+	if len(raw) > maxBody {
+		return nil, booking.ErrPayloadTooLarge
+	}
+	if coding, _ := e.header("content-encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, booking.ErrUnsupportedMediaType
+	}
+	if e.Body == "" {
+		return nil, nil
+	}
+	if content, _ := e.header("content-type"); !isJSON(content) {
+		return nil, booking.ErrUnsupportedMediaType
+	}
+	if broken != nil {
+		return nil, booking.ErrInvalidJSON
+	}
+	return raw, nil
+}
+
+// isJSON accepts application/json in UTF-8.
+func isJSON(content string) bool {
+	kind, parameters, err := mime.ParseMediaType(content)
+	if err != nil || kind != "application/json" {
+		return false
+	}
+	charset, given := parameters["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}

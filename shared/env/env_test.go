@@ -1,0 +1,166 @@
+package env
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// whole is an environment without a fault.
+func whole() map[string]string {
+	return map[string]string{
+		"DATABASE_URL":           "postgres://u:hush@127.0.0.1:5432/stayhold",
+		"REDIS_URL":              "redis://:hush@127.0.0.1:6379,redis://127.0.0.1:6380",
+		"PAYMENT_GATEWAY_URL":    "https://gateway.example",
+		"PAYMENT_GATEWAY_SECRET": "hush",
+		"COMPENSATION_QUEUE_URL": "http://127.0.0.1:3003/000000000000/stayhold",
+		"AWS_ENDPOINT_URL_SQS":   "http://127.0.0.1:3003",
+	}
+}
+
+var all = []Need{Database, Redis, Gateway, Queue}
+
+func readFrom(environment map[string]string, needs ...Need) (Config, error) {
+	return read(context.Background(), func(name string) string { return environment[name] }, needs...)
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := readFrom(whole(), all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HoldTTL != 5*time.Minute || c.PaymentWindow != 2*time.Minute || c.GatewayTimeout != 10*time.Second ||
+		c.GatewaySession != 10*time.Minute || c.SweepGrace != 30*time.Second || c.MaxOpenHolds != 5 ||
+		c.DatabasePooler || c.UserIDClaim != "sub" || c.LogLevel != slog.LevelInfo {
+		t.Errorf("%+v", c)
+	}
+	if c.YPayGatewayURL != c.PaymentGatewayURL || c.YPayGatewaySecret != c.PaymentGatewaySecret {
+		t.Error("YPAY is not the payment gateway's")
+	}
+	if c.Region == "" || c.AccessKeyID == "" || c.SecretAccessKey == "" {
+		t.Error("an endpoint of one's own needs some credentials")
+	}
+}
+
+func TestOnlyWhatIsNeeded(t *testing.T) {
+	if _, err := readFrom(nil); err != nil {
+		t.Error(err)
+	}
+	c, err := readFrom(map[string]string{"DATABASE_URL": "postgresql:///stayhold"}, Database)
+	if err != nil || c.DatabaseURL.Reveal() != "postgresql:///stayhold" {
+		t.Error(c, err)
+	}
+}
+
+func TestEveryValueIsRead(t *testing.T) {
+	e := whole()
+	for name, value := range map[string]string{
+		"YPAY_GATEWAY_URL": "http://ypay", "YPAY_GATEWAY_SECRET": "other", "HOLD_TTL": "2s", "PAYMENT_WINDOW": "1.5s",
+		"GATEWAY_TIMEOUT": "900ms", "GATEWAY_SESSION": "1s", "SWEEP_GRACE": "1ms", "MAX_OPEN_HOLDS": "1", "DATABASE_POOLER": "true",
+		"USER_ID_CLAIM": "uid", "LOG_LEVEL": "debug", "AWS_REGION": "ap-northeast-2", "AWS_ACCESS_KEY_ID": "a",
+		"AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c",
+	} {
+		e[name] = value
+	}
+	c, err := readFrom(e, all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := Config{
+		DatabaseURL: Secret(e["DATABASE_URL"]), RedisURL: Secret(e["REDIS_URL"]), DatabasePooler: true,
+		PaymentGatewayURL: "https://gateway.example", PaymentGatewaySecret: "hush", YPayGatewayURL: "http://ypay", YPayGatewaySecret: "other",
+		CompensationQueueURL: e["COMPENSATION_QUEUE_URL"], SQSEndpoint: "http://127.0.0.1:3003", Region: "ap-northeast-2",
+		AccessKeyID: "a", SecretAccessKey: "b", SessionToken: "c", HoldTTL: 2 * time.Second, PaymentWindow: 1500 * time.Millisecond,
+		GatewayTimeout: 900 * time.Millisecond, GatewaySession: time.Second, SweepGrace: time.Millisecond, MaxOpenHolds: 1,
+		UserIDClaim: "uid", LogLevel: slog.LevelDebug,
+	}
+	if c != wanted {
+		t.Errorf("%#v\n%#v", c, wanted)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	for _, c := range []struct{ name, value, fault string }{
+		{"HOLD_TTL", "abc", `HOLD_TTL: "abc" is not a duration like 300s`},
+		{"HOLD_TTL", "300", `HOLD_TTL: "300" is not a duration`},
+		{"HOLD_TTL", "0s", `HOLD_TTL: "0s" is not between`},
+		{"HOLD_TTL", "-5s", `HOLD_TTL: "-5s" is not between`},
+		{"HOLD_TTL", "24h1s", `HOLD_TTL: "24h1s" is not between`},
+		{"HOLD_TTL", "1\n2", `HOLD_TTL: "1\n2" is not`},
+		{"HOLD_TTL", strings.Repeat("9", 500), `…" is not`},
+		{"PAYMENT_WINDOW", "x", "PAYMENT_WINDOW: "},
+		{"GATEWAY_TIMEOUT", "29s", `GATEWAY_TIMEOUT: "29s" is not between`},
+		{"GATEWAY_SESSION", "5s", "GATEWAY_SESSION: must be longer than GATEWAY_TIMEOUT"},
+		{"SWEEP_GRACE", "x", "SWEEP_GRACE: "},
+		{"MAX_OPEN_HOLDS", "0", `MAX_OPEN_HOLDS: "0" is not a whole number`},
+		{"MAX_OPEN_HOLDS", "5.0", "MAX_OPEN_HOLDS: "},
+		{"MAX_OPEN_HOLDS", "99999999999999999999", "MAX_OPEN_HOLDS: "},
+		{"DATABASE_POOLER", "yes", `DATABASE_POOLER: "yes" is neither true nor false`},
+		{"LOG_LEVEL", "loud", `LOG_LEVEL: "loud" is none of`},
+		{"DATABASE_URL", "", "DATABASE_URL: missing"},
+		{"DATABASE_URL", "mysql://u:hush@h/d", "DATABASE_URL: not a URL like postgres://"},
+		{"DATABASE_URL", "postgres://u:hush%zz@h/d", "DATABASE_URL: not a URL"},
+		{"DATABASE_URL_ARN", "arn:aws:secretsmanager:r:1:secret:x", "DATABASE_URL: given together with DATABASE_URL_ARN"},
+		{"REDIS_URL", "", "REDIS_URL: missing"},
+		{"REDIS_URL", "127.0.0.1:6379", "REDIS_URL: not a URL like redis://"},
+		{"REDIS_URL", "http://hush@h", "REDIS_URL: not a URL"},
+		{"PAYMENT_GATEWAY_URL", "", "PAYMENT_GATEWAY_URL: missing"},
+		{"PAYMENT_GATEWAY_URL", "gateway.example", "PAYMENT_GATEWAY_URL: not a URL like https://host"},
+		{"PAYMENT_GATEWAY_URL", "https://user:hush@host", "PAYMENT_GATEWAY_URL: not a URL"},
+		{"YPAY_GATEWAY_URL", "ftp://host", "YPAY_GATEWAY_URL: not a URL"},
+		{"PAYMENT_GATEWAY_SECRET", "", "PAYMENT_GATEWAY_SECRET: missing"},
+		{"PAYMENT_GATEWAY_SECRET", "hush hush", "PAYMENT_GATEWAY_SECRET: bears a character"},
+		{"YPAY_GATEWAY_SECRET_ARN", "arn:aws:s3:::hush", "YPAY_GATEWAY_SECRET_ARN: "},
+		{"COMPENSATION_QUEUE_URL", "", "COMPENSATION_QUEUE_URL: missing"},
+		{"COMPENSATION_QUEUE_URL", "queue", "COMPENSATION_QUEUE_URL: not a URL"},
+		{"AWS_ENDPOINT_URL_SQS", "", "AWS_REGION: missing; AWS_ACCESS_KEY_ID: missing; AWS_SECRET_ACCESS_KEY: missing"},
+	} {
+		e := whole()
+		e[c.name] = c.value
+		_, err := readFrom(e, all...)
+		if err == nil || !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s=%q: %v\nwant %s", c.name, c.value, err, c.fault)
+		} else if strings.Contains(err.Error(), "\n") || c.name != "YPAY_GATEWAY_SECRET_ARN" && strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s=%q: %v", c.name, c.value, err)
+		}
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := readFrom(map[string]string{"HOLD_TTL": "abc", "MAX_OPEN_HOLDS": "x"}, all...)
+	if err == nil || strings.Count(err.Error(), "; ") != 9 {
+		t.Error(err)
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	c, err := readFrom(whole(), all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "config", c)
+	if text := fmt.Sprintf("%v %+v %#v", c, c, c) + log.String(); strings.Contains(text, "hush") {
+		t.Error(text)
+	}
+}
+
+// TestUse runs itself as the process that has to end.
+func TestUse(t *testing.T) {
+	if os.Getenv("TEST_USE") != "" {
+		Use(Read(context.Background(), Database))
+		return
+	}
+	self := exec.Command(os.Args[0], "-test.run=^TestUse$")
+	self.Env = []string{"TEST_USE=1", "HOLD_TTL=abc"}
+	out, err := self.CombinedOutput()
+	wanted := "STAYHOLD configuration: HOLD_TTL: \"abc\" is not a duration like 300s; DATABASE_URL: missing\n"
+	if !strings.HasPrefix(string(out), wanted) || self.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
