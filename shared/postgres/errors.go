@@ -31,7 +31,7 @@ var byState = map[string]error{
 	"SH001": booking.ErrInsufficientPoints,
 	"SH002": booking.ErrSoldOut,
 	"SH010": booking.ErrKeyTaken,
-	"22003": booking.ErrInvalidAmount, // numeric_value_out_of_range
+	"22003": booking.ErrInvalidRequest, // numeric_value_out_of_range
 }
 
 // givenUp says that Postgres reports the transaction as rolled back through no fault of

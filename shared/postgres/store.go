@@ -14,7 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -32,8 +32,7 @@ type Options struct {
 // Store is a booking.Store on one connection, opened at its first use. It serves one
 // call at a time, as a Lambda environment does.
 type Store struct {
-	pool      *pgxpool.Pool
-	connected sync.WaitGroup
+	pool *pgxpool.Pool
 }
 
 var _ booking.Store = (*Store)(nil)
@@ -54,6 +53,9 @@ func Open(o Options) (*Store, error) {
 	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
 		return c.PgConn().CheckConn() == nil, nil //nolint:staticcheck // its successor, Ping, is the round trip
 	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
 	config.ConnConfig.RuntimeParams["application_name"] = "stayhold"
 	if o.Pooler {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -68,12 +70,15 @@ func Open(o Options) (*Store, error) {
 // Connect opens the connection in the background, ahead of the first call, which
 // waits for it.
 func (s *Store) Connect(ctx context.Context) {
-	s.connected.Go(func() {
+	go func() {
 		if c, err := s.pool.Acquire(ctx); err == nil {
 			c.Release()
 		} // the call that needs it meets the same fault, and reports it
-	})
+	}()
 }
+
+// connectTimeout bounds the making of a connection, where the URL does not.
+const connectTimeout = 5 * time.Second
 
 // Close ends the connection.
 func (s *Store) Close() { s.pool.Close() }
@@ -97,7 +102,6 @@ func (s *Store) read(ctx context.Context, run func(*pgxpool.Conn) error) error {
 }
 
 func (s *Store) with(ctx context.Context, lost *booking.Error, run func(*pgxpool.Conn) error) error {
-	s.connected.Wait()
 	for try := 1; ; try++ {
 		c, err := s.pool.Acquire(ctx)
 		if err != nil {
