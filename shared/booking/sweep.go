@@ -3,7 +3,6 @@ package booking
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -53,73 +52,57 @@ func (s Sweep) Run(ctx context.Context) (SweepReport, error) {
 	return report, errors.Join(faults...)
 }
 
-// timeLeft says whether another row may be begun.
-func (s Sweep) timeLeft(ctx context.Context, report *SweepReport) bool {
-	deadline, ok := ctx.Deadline()
-	if ctx.Err() == nil && (!ok || time.Until(deadline) > s.Reserve) {
-		return true
-	}
-	report.Unfinished = true
-	return false
-}
-
-// each runs one row after the other until the list or the time is out.
-func (s Sweep) each(ctx context.Context, report *SweepReport, what string, ids []int64, run func(int64) error) (done int, err error) {
-	var faults []error
-	for _, id := range ids {
-		if !s.timeLeft(ctx, report) {
-			break
-		}
-		switch err := run(id); {
-		case err == nil:
-			done++
-		case !errors.Is(err, ErrNothingDue):
-			faults = append(faults, fmt.Errorf("%s %d: %w", what, id, err))
-		}
-	}
-	return done, errors.Join(faults...)
-}
-
-func (s Sweep) lapse(ctx context.Context, report *SweepReport) error {
-	ids, err := s.Store.LapsedBookings(ctx, s.Grace, s.Batch)
-	if err != nil {
-		return err
-	}
-	report.Lapsed, err = s.each(ctx, report, "lapse booking", ids, func(id int64) error {
-		result, err := s.Store.Lapse(ctx, id, s.Grace)
+func (s Sweep) lapse(ctx context.Context, report *SweepReport) (err error) {
+	report.Lapsed, err = s.rounds(ctx, report, func() (int, int, error) {
+		ids, err := s.Store.LapsedBookings(ctx, s.Grace, s.Batch)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
-		return finish(ctx, s.Gate, s.Queue, s.Store, result)
+		done, err := s.each(ctx, report, "lapse booking", ids, func(id int64) error {
+			result, err := s.Store.Lapse(ctx, id, s.Grace)
+			if err != nil {
+				return err
+			}
+			return finish(ctx, s.Gate, s.Queue, s.Store, result)
+		})
+		return len(ids), done, err
 	})
 	return err
 }
 
-func (s Sweep) forward(ctx context.Context, report *SweepReport) error {
-	rows, err := s.Store.Unsent(ctx, unsentAge, s.Batch)
-	if err != nil || len(rows) == 0 {
-		return err
-	}
-	if err := dispatch(ctx, s.Queue, s.Store, rows); err != nil {
-		return err
-	}
-	report.Sent = len(rows)
-	return nil
+func (s Sweep) forward(ctx context.Context, report *SweepReport) (err error) {
+	report.Sent, err = s.rounds(ctx, report, func() (int, int, error) {
+		rows, err := s.Store.Unsent(ctx, unsentAge, s.Batch)
+		if err != nil || len(rows) == 0 {
+			return 0, 0, err
+		}
+		if err := dispatch(ctx, s.Queue, s.Store, rows); err != nil {
+			return len(rows), 0, err
+		}
+		return len(rows), len(rows), nil
+	})
+	return err
 }
 
+// settle looks up charges before it returns money: what a look-up finds may have to go
+// back in the same run.
 func (s Sweep) settle(ctx context.Context, report *SweepReport) error {
-	charges, err := s.Store.DueApprovals(ctx, s.Batch)
-	if err != nil {
-		return err
+	var faults []error
+	for _, due := range []func(context.Context, int) ([]int64, error){s.Store.DueApprovals, s.Store.DueRefunds} {
+		done, err := s.rounds(ctx, report, func() (int, int, error) {
+			ids, err := due(ctx, s.Batch)
+			if err != nil {
+				return 0, 0, err
+			}
+			done, err := s.each(ctx, report, "settle booking", ids, func(id int64) error {
+				return s.Compensate.Run(ctx, Message{Task: TaskCompensate, BookingID: id})
+			})
+			return len(ids), done, err
+		})
+		report.Settled += done
+		faults = append(faults, err)
 	}
-	refunds, err := s.Store.DueRefunds(ctx, s.Batch)
-	if err != nil {
-		return err
-	}
-	report.Settled, err = s.each(ctx, report, "settle booking", append(charges, refunds...), func(id int64) error {
-		return s.Compensate.Run(ctx, Message{Task: TaskCompensate, BookingID: id})
-	})
-	return err
+	return errors.Join(faults...)
 }
 
 func (s Sweep) reconcile(ctx context.Context, report *SweepReport) error {
