@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stayhold/shared/hold/holdtest"
+	"stayhold/shared/postgres/postgrestest"
+)
+
+func TestQuantilesGoByTheNearestRank(t *testing.T) {
+	var s sample
+	for i := range 200 {
+		s.latencies = append(s.latencies, time.Duration(i+1)*time.Millisecond)
+	}
+	s.took = 4 * time.Second
+	if p50(s) != 100 || p99(s) != 198 || s.millis(1) != 200 || s.perSecond() != 50 || s.each(time.Second) != 5 {
+		t.Errorf("p50 %v, p99 %v, max %v, %v/s, each %v", p50(s), p99(s), s.millis(1), s.perSecond(), s.each(time.Second))
+	}
+	if none := (sample{}); p99(none) != 0 || none.perSecond() != 0 || none.each(time.Second) != 0 {
+		t.Error("an empty sample has numbers")
+	}
+}
+
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   spread
+	}{
+		{nil, spread{}},
+		{[]float64{3, 1, 2}, spread{2, 1, 3}},
+		{[]float64{4, 1, 2, 3}, spread{2.5, 1, 4}},
+	} {
+		if got := spreadOf(c.values); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.values, got, c.want)
+		}
+	}
+}
+
+func TestRatiosComeFromRoundsPlayedTogether(t *testing.T) {
+	of := func(millis ...time.Duration) (all []sample) {
+		for _, m := range millis {
+			all = append(all, sample{latencies: []time.Duration{m * time.Millisecond}})
+		}
+		return all
+	}
+	r := result{handler: of(10, 40, 30), floor: of(10, 20, 10)}
+	if got := r.ratio(p50); got != (spread{2, 1, 3}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	var r report
+	r.goal("a", "just met", spread{0.899, 0.8, 1}, atLeast, 0.90)
+	r.goal("b", "missed", spread{1.11, 1, 2}, atMost, 1.10)
+	r.ratio("c", "without a goal", spread{9, 9, 9})
+	r.figures("d", "absolute", figures{PerSecond: 12, CPUMillis: map[string]float64{"front": 3}})
+	if err := r.verdict(false); err != nil {
+		t.Errorf("without -strict: %v", err)
+	}
+	if err := r.verdict(true); err == nil || err.Error() != "goals missed: b" {
+		t.Errorf("with -strict: %v", err)
+	}
+	r.limit("e", "memory", "MiB", spread{33, 30, 33}, 32)
+	if err := r.verdict(false); err == nil || err.Error() != "goals missed: e" {
+		t.Errorf("memory: %v", err)
+	}
+
+	var table strings.Builder
+	if err := r.print(&table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"0.90", "MISSED", "33.00 MiB", "cpu ms: front 3.00"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in the table:\n%s", want, table.String())
+		}
+	}
+
+	path := filepath.Join(t.TempDir(), "bench.json")
+	if err := r.write(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []map[string]any
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	b, c := got[1], got[2]
+	if len(got) != 5 || b["id"] != "b" || b["ratio"] != 1.11 || b["min"] != 1.0 || b["max"] != 2.0 || b["goal"] != 1.1 ||
+		b["op"] != "<=" || b["met"] != false || c["goal"] != nil || c["met"] != nil {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestPlayEndsWithTheFirstError(t *testing.T) {
+	failure := errors.New("it broke")
+	var calls atomic.Int64
+	endless := func(ctx context.Context) error {
+		if _, bounded := ctx.Deadline(); !bounded {
+			return errors.New("a call without a deadline")
+		}
+		if calls.Add(1) == 100 {
+			return failure
+		}
+		return nil
+	}
+	s, err := play(t.Context(), []call{endless, endless}, func(time.Duration, int) bool { return true })
+	if !errors.Is(err, failure) || len(s.latencies) < 99 {
+		t.Errorf("%v after %d calls", err, len(s.latencies))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := func(context.Context) error { cancel(); return nil }
+	if _, err := play(ctx, []call{stopped}, func(time.Duration, int) bool { return true }); !errors.Is(err, context.Canceled) {
+		t.Errorf("a run that is stopped: %v", err)
+	}
+}
+
+func TestProcesses(t *testing.T) {
+	p := process{pid: 9, args: "/srv/bin/ReserveFunction/bootstrap "}
+	if !p.readStat("9 (a) odd) name) S 4 9 9 0 -1 0 1 2 3 4 150 50 20 10 20 0") || p.parent != 4 || p.cpu != 2*time.Second || p.childCPU != 300*time.Millisecond {
+		t.Errorf("%+v", p)
+	}
+	if functionOf(p) != "ReserveFunction" || functionOf(process{args: "redis-server 127.0.0.1:1"}) != "" {
+		t.Error("functions are not told by their executables")
+	}
+	all := []process{{pid: 5, parent: 3, args: "postgres: x"}, {pid: 3, parent: 2, args: "postgres -D x"}, p, {pid: 2}, {pid: 4, parent: 2, args: "redis-server *:1"}, {pid: 7}}
+	all[2].parent = 2
+	got := parts(2, all)
+	if len(got["postgres"]) != 2 || len(got["functions"]) != 1 || len(got["redis"]) != 1 || len(got["front"]) != 1 {
+		t.Errorf("%+v", got)
+	}
+	mine, err := processes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	me := family(os.Getpid(), mine)
+	if len(me) == 0 {
+		t.Fatal("this process is not on the list")
+	}
+	if now, peak, ok := me[0].memory(); !ok || now < 1 || peak < now {
+		t.Errorf("memory %v, peak %v, %v", now, peak, ok)
+	}
+	if c := readClocks(); c.own <= 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestWhatCannotBeRun(t *testing.T) {
+	for name, c := range map[string]config{
+		"nothing is called": {only: "reserve,lunch", rounds: leastRounds},
+		"-rounds 1":         {rounds: 1},
+		"make build":        {only: "flow", rounds: leastRounds, root: t.TempDir(), dir: t.TempDir()},
+		"template.yaml":     {only: "reserve", rounds: leastRounds, root: t.TempDir(), dir: t.TempDir()},
+	} {
+		c.out = io.Discard
+		if err := run(t.Context(), c); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Handlers and floors do what they are expected to do on real servers; how fast is no matter here.
+func TestReserveGroup(t *testing.T) {
+	b := &bench{config: config{root: "../../..", rounds: 1, quick: true, out: io.Discard}, work: t.TempDir()}
+	err := reserveGroup(t.Context(), b)
+	if (errors.Is(err, postgrestest.ErrMissing) || errors.Is(err, holdtest.ErrMissing)) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]measure{}
+	for _, m := range b.report.measures {
+		told[m.ID] = m
+	}
+	for _, id := range []string{"1a", "1b", "1c", "1d-own", "2", "2b", "2c"} {
+		if m, ok := told[id]; !ok || m.Ratio == nil || *m.Ratio <= 0 {
+			t.Errorf("%s: %+v", id, m)
+		}
+	}
+	for _, id := range []string{"reserve-handler", "reserve-floor", "sold-out-handler", "sold-out-floor"} {
+		if m, ok := told[id]; !ok || m.Figures.PerSecond <= 0 || m.Figures.P99Millis < m.Figures.P50Millis {
+			t.Errorf("%s: %+v", id, m)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"text/tabwriter"
+)
+
+// The directions of a goal.
+const (
+	atLeast = ">="
+	atMost  = "<="
+)
+
+// measure is one line of the table. One without a ratio only tells figures; one without an Op has no goal.
+type measure struct {
+	ID    string   `json:"id"`
+	Name  string   `json:"name"`
+	Ratio *float64 `json:"ratio"` // the median; of a measure with a unit the value itself
+	Min   *float64 `json:"min"`
+	Max   *float64 `json:"max"`
+	Goal  *float64 `json:"goal"`
+	Op    string   `json:"op"`
+	Met   *bool    `json:"met"`
+	Unit  string   `json:"unit,omitempty"`
+
+	Figures *figures `json:"figures,omitempty"`
+
+	binding bool // a miss counts without -strict too
+}
+
+// figures are absolute numbers, of this machine and this moment.
+type figures struct {
+	PerSecond  float64            `json:"perSecond"`
+	P50Millis  float64            `json:"p50Millis"`
+	P99Millis  float64            `json:"p99Millis"`
+	CPUMillis  map[string]float64 `json:"cpuMillis,omitempty"`  // of each call, by who spent it
+	StepMillis map[string]float64 `json:"stepMillis,omitempty"` // median of each step
+}
+
+// report collects the measures of a run in the order in which they are told.
+type report struct{ measures []measure }
+
+// figures adds absolute numbers.
+func (r *report) figures(id, name string, f figures) {
+	r.measures = append(r.measures, measure{ID: id, Name: name, Figures: &f})
+}
+
+// ratio adds a comparison without a goal.
+func (r *report) ratio(id, name string, s spread) {
+	r.measures = append(r.measures, measure{ID: id, Name: name, Ratio: rounded(s.median), Min: rounded(s.min), Max: rounded(s.max)})
+}
+
+// goal adds a comparison with one. What is judged is the number as it is shown.
+func (r *report) goal(id, name string, s spread, op string, limit float64) {
+	r.ratio(id, name, s)
+	m := &r.measures[len(r.measures)-1]
+	met := *m.Ratio >= limit
+	if op == atMost {
+		met = *m.Ratio <= limit
+	}
+	m.Goal, m.Op, m.Met = &limit, op, &met
+}
+
+// limit adds a number with a unit that must not be exceeded, else the run fails.
+func (r *report) limit(id, name, unit string, s spread, most float64) {
+	r.goal(id, name, s, atMost, most)
+	m := &r.measures[len(r.measures)-1]
+	m.Unit, m.binding = unit, true
+}
+
+func rounded(v float64) *float64 {
+	v = math.Round(v*100) / 100
+	return &v
+}
+
+// print writes the tables for a person: what is compared, then the absolute numbers.
+func (r *report) print(to io.Writer) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "\nid\tmeasure\tmedian\trange\tgoal\t\n")
+	for _, m := range r.measures {
+		if m.Ratio == nil {
+			continue
+		}
+		goal, verdict := "", ""
+		if m.Op != "" {
+			goal, verdict = fmt.Sprintf("%s %.2f", m.Op, *m.Goal), "met"
+			if !*m.Met {
+				verdict = "MISSED"
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.2f %s\t%.2f … %.2f\t%s\t%s\n", m.ID, m.Name, *m.Ratio, m.Unit, *m.Min, *m.Max, goal, verdict)
+	}
+	fmt.Fprint(w, "\nid\tmeasure\tper second\tp50\tp99\t\n")
+	for _, m := range r.measures {
+		if f := m.Figures; f != nil {
+			fmt.Fprintf(w, "%s\t%s\t%.0f\t%.2f ms\t%.2f ms\t%s\n", m.ID, m.Name, f.PerSecond, f.P50Millis, f.P99Millis, f.details())
+		}
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
+// details are the numbers behind the numbers.
+func (f figures) details() string {
+	var parts []string
+	for _, one := range []struct {
+		title  string
+		values map[string]float64
+		order  []string
+	}{{"cpu ms", f.CPUMillis, cpuOrder}, {"p50 ms", f.StepMillis, stepOrder}} {
+		text := ""
+		for _, name := range one.order {
+			if v, ok := one.values[name]; ok {
+				text += fmt.Sprintf(" %s %.2f", name, v)
+			}
+		}
+		if text != "" {
+			parts = append(parts, one.title+":"+text)
+		}
+	}
+	return strings.Join(parts, "   ")
+}
+
+// write puts all measures into a file as JSON, whole or not at all.
+func (r *report) write(path string) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(r.measures); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", text.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// verdict is an error that names the goals which were missed, of those that count.
+func (r *report) verdict(strict bool) error {
+	var missed []string
+	for _, m := range r.measures {
+		if m.Met != nil && !*m.Met && (strict || m.binding) {
+			missed = append(missed, m.ID)
+		}
+	}
+	if len(missed) == 0 {
+		return nil
+	}
+	return errors.New("goals missed: " + strings.Join(missed, ", "))
+}

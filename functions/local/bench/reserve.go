@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"stayhold/shared/api"
+	"stayhold/shared/booking"
+)
+
+const (
+	// atOnce is how many reserves run at a time, each on connections of its own.
+	atOnce        = 16
+	reserveLength = 1200 * time.Millisecond
+	refusalLength = 700 * time.Millisecond
+	// holdTTL outlasts the run: what lapses half way would be other work than at its begin.
+	holdTTL      = time.Hour
+	maxOpenHolds = 5
+)
+
+// reserveGroup measures a reserve that is admitted and one that is refused.
+func reserveGroup(ctx context.Context, b *bench) error {
+	began := time.Now()
+	l, err := openLab(ctx, b.root, filepath.Join(b.work, "lab"))
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	b.say("%-10s postgres and redis are up  (%.1f s)", "servers", time.Since(began).Seconds())
+	if err := admitted(ctx, b, l); err != nil {
+		return err
+	}
+	return refused(ctx, b, l)
+}
+
+// admitted measures a reserve that gets its unit: one EVALSHA and one statement, and what stands around them.
+func admitted(ctx context.Context, b *bench, l *lab) error {
+	product, err := l.product(ctx, 100_000_000)
+	if err != nil {
+		return err
+	}
+	r, err := duel{
+		name: "reserve", workers: atOnce, rounds: b.rounds, length: b.scaled(reserveLength),
+		handler: l.handler(product, 201),
+		floor:   leg{"floor", func(ctx context.Context) (call, error) { return l.bareReserve(ctx, product) }},
+	}.fight(ctx, b.say)
+	if err != nil {
+		return err
+	}
+	b.report.goal("1a", "reserve ÷ EVALSHA + statement: throughput", r.ratio(sample.perSecond), atLeast, 0.90)
+	b.report.goal("1b", "    p50", r.ratio(p50), atMost, 1.10)
+	b.report.goal("1c", "    p99", r.ratio(p99), atMost, 1.25)
+	b.processorTime("1d", r)
+	b.report.both("reserve", r)
+	return nil
+}
+
+// refused measures a reserve of a product that is sold out: one EVALSHA, and what stands around it.
+func refused(ctx context.Context, b *bench, l *lab) error {
+	const units = 10
+	product, err := l.product(ctx, units)
+	if err != nil {
+		return err
+	}
+	step := booking.Reserve{Store: l.admin.Store, Gate: l.admin.Gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}
+	for range units {
+		if _, err := step.Run(ctx, booking.ReserveCommand{UserID: l.user(), ProductID: product}); err != nil {
+			return err
+		}
+	}
+	r, err := duel{
+		name: "sold out", workers: atOnce, rounds: b.rounds, length: b.scaled(refusalLength),
+		handler: l.handler(product, 409),
+		floor:   leg{"floor", func(ctx context.Context) (call, error) { return l.bareRefusal(ctx, product) }},
+	}.fight(ctx, b.say)
+	if err != nil {
+		return err
+	}
+	b.report.goal("2", "sold-out reserve ÷ EVALSHA: throughput", r.ratio(sample.perSecond), atLeast, 0.90)
+	b.report.ratio("2b", "    p50", r.ratio(p50))
+	b.report.ratio("2c", "    p99", r.ratio(p99))
+	b.report.both("sold-out", r)
+	return nil
+}
+
+func p50(s sample) float64 { return s.millis(0.50) }
+func p99(s sample) float64 { return s.millis(0.99) }
+
+// processorTime tells what a call costs: with the servers, which the goal is about, and in this process alone.
+func (b *bench) processorTime(id string, r result) {
+	if whole := r.ratio(func(s sample) float64 { return s.each(s.cpu) }); whole.median > 0 {
+		b.report.goal(id, "    processor time, servers' too", whole, atMost, 1.25)
+	}
+	b.report.ratio(id+"-own", "    processor time, this process only", r.ratio(func(s sample) float64 { return s.each(s.ownCPU) }))
+}
+
+// both adds the absolute numbers of both legs.
+func (r *report) both(name string, of result) {
+	for _, one := range []struct {
+		id      string
+		samples []sample
+	}{{name + "-handler", of.handler}, {name + "-floor", of.floor}} {
+		s := together(one.samples)
+		f := figures{PerSecond: s.perSecond(), P50Millis: p50(s), P99Millis: p99(s), CPUMillis: map[string]float64{"process": s.each(s.ownCPU)}}
+		if s.cpu > 0 {
+			f.CPUMillis["all"] = s.each(s.cpu)
+		}
+		r.figures(one.id, fmt.Sprintf("%d at a time", atOnce), f)
+	}
+}
+
+// handler is the function's own: event in, answer out, with log and metrics written where writing costs a system call
+// and nothing else. A status other than the one expected is an error.
+func (l *lab) handler(product int64, status int) leg {
+	return leg{"handler", func(context.Context) (call, error) {
+		db, gate, err := l.ports()
+		if err != nil {
+			return nil, err
+		}
+		sink, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		l.later(func() { _ = sink.Close() }) // nothing is lost with it
+		edge := api.New(api.Options{Recaller: db, Log: sink, Metrics: sink})
+		step := booking.Reserve{Store: db, Gate: gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}
+		handler := edge.Reserve(step.Run)
+		want := []byte(`{"statusCode":` + strconv.Itoa(status) + ",")
+		return func(ctx context.Context) error {
+			answer, err := handler.Invoke(ctx, l.event.of(l.user(), product))
+			if err == nil && !bytes.HasPrefix(answer, want) {
+				err = errors.New("unexpected answer: " + string(answer))
+			}
+			return err
+		}, nil
+	}}
+}
