@@ -32,6 +32,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"stayhold/shared/servertest"
 )
 
 // ErrMissing says that no Redis that is new enough is installed on this machine; its text says what to install.
@@ -50,8 +52,8 @@ type Config struct {
 type Server struct {
 	port     int
 	password string
-	child    *child
-	done     chan struct{}
+	child    *servertest.Child
+	done     <-chan struct{}
 	stop     sync.Once
 }
 
@@ -82,20 +84,16 @@ func locked(ctx context.Context, cfg Config, settings []string) (*Server, error)
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"))
+	lock, err := servertest.LockFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, err
 	}
 	srv, err := launch(ctx, cfg, bin, dir, settings)
 	if err != nil {
-		unlockFile(lock)
+		lock.Free()
 		return nil, err
 	}
-	go func() {
-		<-srv.child.done
-		unlockFile(lock)
-		close(srv.done)
-	}()
+	srv.done = lock.FreeAfter(srv.child)
 	return srv, nil
 }
 
@@ -112,7 +110,7 @@ func launch(ctx context.Context, cfg Config, bin, dir string, settings []string)
 		return nil, err
 	}
 	for try := 0; ; try++ {
-		port, err := freePort(cfg.Port)
+		port, err := servertest.FreePort(cfg.Port)
 		if err != nil {
 			return nil, err
 		}
@@ -132,52 +130,37 @@ func launchOnce(ctx context.Context, cfg Config, bin, dir, word string, port int
 		`save ""`, "appendonly no", "maxmemory-policy noeviction",
 		"dir " + strconv.Quote(filepath.Join(dir, "data")), "requirepass " + strconv.Quote(word),
 	}, settings...)
-	log := &tail{}
-	if cfg.Log != nil {
-		log.next = cfg.Log
-	}
+	log := &servertest.Tail{Next: cfg.Log}
 	// The configuration goes in by standard input: a command line would show the password to everybody.
 	cmd := exec.Command(bin, "-")
 	cmd.Dir = "/"
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
 	cmd.Stdout, cmd.Stderr = log, log
-	c, err := startChild(cmd, syscall.SIGTERM)
+	c, err := servertest.StartChild(cmd, syscall.SIGTERM)
 	if err != nil {
 		return nil, err
 	}
-	srv := &Server{port: port, password: word, child: c, done: make(chan struct{})}
+	srv := &Server{port: port, password: word, child: c}
 	if err := srv.await(ctx); err != nil {
-		c.stop(syscall.SIGTERM, 2*time.Second, syscall.SIGKILL, time.Second)
-		if errors.Is(err, errExited) {
-			return nil, fmt.Errorf("%w: %s", err, log.worst("FATAL", "Fatal", "Could not", "Failed", "Can't", ">>>"))
+		c.Stop(syscall.SIGTERM, 2*time.Second, syscall.SIGKILL, time.Second)
+		if errors.Is(err, servertest.ErrExited) {
+			return nil, fmt.Errorf("%w: %s", err, log.Worst("FATAL", "Fatal", "Could not", "Failed", "Can't", ">>>"))
 		}
 		return nil, err
 	}
 	return srv, nil
 }
 
-var errExited = errors.New("the server ended while starting")
-
 // await polls until the server answers; while it loads its file it refuses.
 func (s *Server) await(ctx context.Context) error {
 	client := connect(s.port, s.password)
 	defer func() { _ = client.Close() }()
-	for {
-		err := errSilent
-		if listening(s.port) {
-			err = client.Ping(ctx).Err()
+	return s.child.Await(ctx, 10*time.Millisecond, func() error {
+		if !listening(s.port) {
+			return errSilent
 		}
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-s.child.done:
-			return errExited
-		case <-ctx.Done():
-			return fmt.Errorf("the server is not ready (%w): %w", ctx.Err(), err)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+		return client.Ping(ctx).Err()
+	})
 }
 
 var errSilent = errors.New("it does not listen yet")
@@ -263,14 +246,8 @@ func findBinary() (string, error) {
 		if err != nil {
 			continue
 		}
-		out, err := exec.Command(path, "--version").Output()
-		if err != nil {
-			continue
-		}
-		if m := versionPattern.FindSubmatch(out); m != nil {
-			if major, err := strconv.Atoi(string(m[1])); err == nil && major >= 7 {
-				return path, nil
-			}
+		if major, ok := servertest.Major(path, versionPattern); ok && major >= 7 {
+			return path, nil
 		}
 	}
 	return "", ErrMissing
@@ -289,14 +266,14 @@ func (s *Server) URL() string {
 func (s *Server) Port() int { return s.port }
 
 // Pid is the server's process id.
-func (s *Server) Pid() int { return s.child.pid }
+func (s *Server) Pid() int { return s.child.Pid() }
 
 // Done closes when the server has ended, asked or not, and its folder may be used again.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Stop ends the server within 4 seconds, in good order if it can. Safe to repeat.
 func (s *Server) Stop() {
-	s.stop.Do(func() { s.child.stop(syscall.SIGTERM, 3*time.Second, syscall.SIGKILL, 300*time.Millisecond) })
+	s.stop.Do(func() { s.child.Stop(syscall.SIGTERM, 3*time.Second, syscall.SIGKILL, 300*time.Millisecond) })
 	select {
 	case <-s.done:
 	case <-time.After(200 * time.Millisecond):

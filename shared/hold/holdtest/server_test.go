@@ -2,12 +2,9 @@ package holdtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,22 +12,12 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"stayhold/shared/servertest"
 )
 
-// parentDir makes this binary a parent that starts a server there and waits for its death.
-const parentDir = "HOLDTEST_PARENT_DIR"
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(parentDir); dir != "" {
-		srv, err := Start(context.Background(), Config{Dir: dir})
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println(srv.Pid())
-		<-srv.Done()
-		os.Exit(0)
-	}
+	servertest.Parent(func(dir string) (servertest.Process, error) { return Start(context.Background(), Config{Dir: dir}) })
 	Main(m)
 }
 
@@ -39,10 +26,7 @@ func startIn(t *testing.T, cfg Config) *Server {
 	t.Helper()
 	srv, err := Start(t.Context(), cfg)
 	if err != nil {
-		if errors.Is(err, ErrMissing) {
-			fail(t, ErrMissing)
-		}
-		t.Fatal(err)
+		shared.Fail(t, err)
 	}
 	t.Cleanup(srv.Stop)
 	return srv
@@ -76,8 +60,6 @@ func set(t *testing.T, url, key, value string) {
 		t.Fatal(err)
 	}
 }
-
-func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 func TestStartKeepsDataOverStopAndKill(t *testing.T) {
 	t.Parallel()
@@ -137,34 +119,9 @@ func TestServerDoesNotOutliveItsParent(t *testing.T) {
 	t.Parallel()
 	URL(t) // skips without Redis
 	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent := exec.Command(self)
-	parent.Env = append(os.Environ(), parentDir+"="+dir)
-	out, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var pid int
-	if _, err := fmt.Fscan(out, &pid); err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = parent.Wait()
-	for end := time.Now().Add(10 * time.Second); runtime.GOOS == "linux" && !gone(pid); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the orphan lives")
-		}
-	}
+	orphan := servertest.Orphan(t, dir)
 	startIn(t, Config{Dir: dir})
-	if !gone(pid) {
+	if servertest.Alive(orphan) {
 		t.Error("the orphan lives beside its successor")
 	}
 }
@@ -187,31 +144,7 @@ func TestStartStopsAnOrphanAndNobodyElse(t *testing.T) {
 	}
 }
 
-func TestLeftoversAreRemoved(t *testing.T) {
-	tmp := t.TempDir()
-	t.Setenv("TMPDIR", tmp)
-	dead, living := filepath.Join(tmp, "stayhold-redis-dead"), filepath.Join(tmp, "stayhold-redis-living")
-	for _, dir := range []string{dead, living} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dead, "lock"), []byte("1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := lockFile(filepath.Join(living, "lock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlockFile(lock)
-	removeLeftovers("stayhold-redis-")
-	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the dead one's folder: %v", err)
-	}
-	if _, err := os.Stat(living); err != nil {
-		t.Errorf("the living one's folder: %v", err)
-	}
-}
+func TestLeftoversAreRemoved(t *testing.T) { servertest.CheckLeftovers(t, &shared) }
 
 func TestClusterServesEverySlot(t *testing.T) {
 	t.Parallel()

@@ -2,27 +2,44 @@ package holdtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"stayhold/shared/servertest"
 )
 
 // shared is the one server of this test binary.
-var shared struct {
-	sync.Mutex
-	started bool
-	dir     string
-	server  *Server
-	url     string
-	err     error
+var shared = servertest.Shared{
+	Variable: "TEST_REDIS_URL", Prefix: "stayhold-redis-", Patience: 30 * time.Second, Missing: ErrMissing,
+	Start: startFleeting, StopOrphan: stopLeftover,
+}
+
+// startFleeting starts a server that writes nothing to disk.
+func startFleeting(ctx context.Context, dir string) (string, func(), error) {
+	srv, err := start(ctx, Config{Dir: dir})
+	if err != nil {
+		return "", nil, err
+	}
+	return srv.URL(), func() {
+		srv.child.Stop(syscall.SIGTERM, time.Second, syscall.SIGKILL, time.Second)
+		<-srv.Done()
+	}, nil
+}
+
+// stopLeftover stops the server that a killed test binary left on this folder.
+func stopLeftover(dir string) error {
+	word, err := password(filepath.Join(dir, "password"))
+	if err != nil {
+		return err
+	}
+	return stopOrphan(context.Background(), dir, word)
 }
 
 // Main is a TestMain: it runs the tests, stops what they started and exits with their code.
@@ -33,84 +50,14 @@ func Main(m *testing.M) {
 }
 
 // Shutdown stops this binary's server, if any, and removes its folder; for a TestMain that has more to stop.
-func Shutdown() {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.server != nil {
-		shared.server.child.stop(syscall.SIGTERM, time.Second, syscall.SIGKILL, time.Second)
-		<-shared.server.Done()
-	}
-	if shared.dir != "" {
-		_ = os.RemoveAll(shared.dir)
-	}
-	shared.started, shared.server, shared.url, shared.dir, shared.err = false, nil, "", "", nil
-}
+func Shutdown() { shared.Shutdown() }
 
 // URL returns the URL of this test binary's server, started at the first call. Tests share it: keep to product ids of
 // your own and never flush. TEST_REDIS_URL names a server to use instead. Without Redis on the machine the test is
 // skipped for a person and fails when CI is set.
 func URL(t testing.TB) string {
 	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if !shared.started {
-		shared.started = true
-		shared.url, shared.err = startShared()
-	}
-	if shared.err != nil {
-		fail(t, shared.err)
-	}
-	return shared.url
-}
-
-// fail ends a test that has no server to run on.
-func fail(t testing.TB, err error) {
-	t.Helper()
-	if errors.Is(err, ErrMissing) && os.Getenv("CI") == "" {
-		t.Skipf("%v; or name a server in TEST_REDIS_URL", err)
-	}
-	t.Fatalf("%v", err)
-}
-
-func startShared() (string, error) {
-	if given := os.Getenv("TEST_REDIS_URL"); given != "" {
-		return given, nil
-	}
-	removeLeftovers("stayhold-redis-")
-	dir, err := os.MkdirTemp("", "stayhold-redis-")
-	if err != nil {
-		return "", err
-	}
-	shared.dir = dir
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if shared.server, err = start(ctx, Config{Dir: dir}); err != nil {
-		return "", err
-	}
-	return shared.server.URL(), nil
-}
-
-// removeLeftovers removes temp folders whose owner died before it could. The lock tells; one without a lock file is
-// being made at this moment unless it is old.
-func removeLeftovers(prefix string) {
-	// The pattern is a constant: Glob has nothing to object to.
-	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
-	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
-			if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) < time.Hour {
-				continue
-			}
-		}
-		lock, err := lockFile(filepath.Join(dir, "lock"))
-		if err != nil {
-			continue
-		}
-		word, err := password(filepath.Join(dir, "password"))
-		if err == nil && stopOrphan(context.Background(), dir, word) == nil {
-			_ = os.RemoveAll(dir)
-		}
-		unlockFile(lock)
-	}
+	return shared.URL(t)
 }
 
 // clusterSlots is how many slots every Redis Cluster has.
@@ -126,14 +73,14 @@ func Cluster(t testing.TB) string {
 	var urls []string
 	var buses []int
 	for range 3 {
-		bus, err := freePort(0)
+		bus, err := servertest.FreePort(0)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
 		srv, err := start(ctx, Config{Dir: t.TempDir(), open: true}, "cluster-enabled yes", fmt.Sprintf("cluster-port %d", bus),
 			"cluster-announce-ip 127.0.0.1", "cluster-node-timeout 5000", "cluster-require-full-coverage yes")
 		if err != nil {
-			fail(t, err)
+			shared.Fail(t, err)
 		}
 		t.Cleanup(srv.Stop)
 		client := connect(srv.port, "")

@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
+
+	"stayhold/shared/servertest"
 )
 
 // oldest is the first major version whose SQL and settings the schema may use.
@@ -69,14 +70,7 @@ func inspect(dir string) (binaries, bool) {
 	if _, err := exec.LookPath(b.path("initdb")); err != nil {
 		return b, false
 	}
-	out, err := exec.Command(b.path("postgres"), "--version").Output()
-	if err != nil {
-		return b, false
-	}
-	m := versionPattern.FindSubmatch(out)
-	if m == nil {
-		return b, false
-	}
-	b.major, err = strconv.Atoi(string(m[1]))
-	return b, err == nil
+	var ok bool
+	b.major, ok = servertest.Major(b.path("postgres"), versionPattern)
+	return b, ok
 }

@@ -3,7 +3,6 @@ package postgrestest
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,21 +12,34 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"stayhold/shared/servertest"
 )
 
 // Migrate brings the database at url to the current schema. It must be a plain function and leave no connection open.
 type Migrate func(ctx context.Context, url string) error
 
 // shared is the one server of this test binary.
-var shared struct {
+var shared = servertest.Shared{
+	Variable: "TEST_DATABASE_URL", Prefix: "stayhold-postgres-", Patience: time.Minute, Missing: ErrMissing,
+	Start: startFleeting, StopOrphan: func(dir string) error { return clearStale(filepath.Join(dir, "data")) },
+}
+
+// startFleeting starts a server whose data nobody wants to see again: it ends as fast as it can.
+func startFleeting(ctx context.Context, dir string) (string, func(), error) {
+	srv, err := start(ctx, Config{Dir: dir}, syscall.SIGQUIT)
+	if err != nil {
+		return "", nil, err
+	}
+	return srv.URL(), func() {
+		srv.child.Stop(syscall.SIGQUIT, time.Second, syscall.SIGKILL, time.Second)
+		<-srv.Done()
+	}, nil
+}
+
+// templates are those of the shared server, by their migration's address.
+var templates struct {
 	sync.Mutex
-	started   bool
-	dir       string
-	server    *Server
-	url       string
-	err       error
-	templates map[uintptr]*template
+	made map[uintptr]*template
 }
 
 // template is a database with the schema in it, made once for each migration function.
@@ -46,25 +58,20 @@ func Main(m *testing.M) {
 
 // Shutdown stops this binary's server, if any, and removes its folder; for a TestMain that has more to stop.
 func Shutdown() {
-	shared.Lock()
-	defer shared.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if shared.server == nil {
-		for _, tpl := range shared.templates {
+	templates.Lock()
+	defer templates.Unlock()
+	if given := shared.Given(); given != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		for _, tpl := range templates.made {
 			if tpl.name != "" {
 				// Best effort on a server of somebody else: there is no test left to fail.
-				_ = execute(ctx, shared.url, `DROP DATABASE IF EXISTS `+tpl.name+` WITH (FORCE)`)
+				_ = Exec(ctx, given, `DROP DATABASE IF EXISTS `+tpl.name+` WITH (FORCE)`)
 			}
 		}
-	} else {
-		shared.server.child.stop(syscall.SIGQUIT, time.Second, syscall.SIGKILL, time.Second)
-		<-shared.server.Done()
 	}
-	if shared.dir != "" {
-		_ = os.RemoveAll(shared.dir)
-	}
-	shared.started, shared.server, shared.url, shared.dir, shared.err, shared.templates = false, nil, "", "", nil, nil
+	templates.made = nil
+	shared.Shutdown()
 }
 
 // URL returns the URL of this test binary's server, started at the first call: an empty database that tests share, so
@@ -72,62 +79,7 @@ func Shutdown() {
 // Postgres on the machine the test is skipped for a person and fails when CI is set.
 func URL(t testing.TB) string {
 	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if !shared.started {
-		shared.started = true
-		shared.templates = map[uintptr]*template{}
-		shared.url, shared.err = startShared()
-	}
-	switch {
-	case shared.err == nil:
-		return shared.url
-	case errors.Is(shared.err, ErrMissing) && os.Getenv("CI") == "":
-		t.Skipf("%v; or name a server in TEST_DATABASE_URL", shared.err)
-	default:
-		t.Fatalf("%v", shared.err)
-	}
-	return ""
-}
-
-func startShared() (string, error) {
-	if given := os.Getenv("TEST_DATABASE_URL"); given != "" {
-		return given, nil
-	}
-	removeLeftovers("stayhold-postgres-")
-	dir, err := os.MkdirTemp("", "stayhold-postgres-")
-	if err != nil {
-		return "", err
-	}
-	shared.dir = dir
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if shared.server, err = start(ctx, Config{Dir: dir}, syscall.SIGQUIT); err != nil {
-		return "", err
-	}
-	return shared.server.URL(), nil
-}
-
-// removeLeftovers removes temp folders whose owner died before it could. The lock tells; one without a lock file is
-// being made at this moment unless it is old.
-func removeLeftovers(prefix string) {
-	// The pattern is a constant: Glob has nothing to object to.
-	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
-	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
-			if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) < time.Hour {
-				continue
-			}
-		}
-		lock, err := lockFile(filepath.Join(dir, "lock"))
-		if err != nil {
-			continue
-		}
-		if clearStale(filepath.Join(dir, "data")) == nil {
-			_ = os.RemoveAll(dir)
-		}
-		unlockFile(lock)
-	}
+	return shared.URL(t)
 }
 
 // Database makes a fresh database for this test, with the schema that migrate makes (nil: empty), and drops it with the
@@ -147,13 +99,13 @@ func Database(t testing.TB, migrate Migrate) string {
 		from = tpl.name
 	}
 	name := uniqueName("test_")
-	if err := execute(ctx, server, `CREATE DATABASE `+name+` TEMPLATE `+from); err != nil {
+	if err := Exec(ctx, server, `CREATE DATABASE `+name+` TEMPLATE `+from); err != nil {
 		t.Fatalf("making a database: %v", err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := execute(ctx, server, `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
+		if err := Exec(ctx, server, `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
 			t.Errorf("dropping the test's database: %v", err)
 		}
 	})
@@ -165,18 +117,21 @@ func Database(t testing.TB, migrate Migrate) string {
 }
 
 func templateOf(migrate Migrate) *template {
-	shared.Lock()
-	defer shared.Unlock()
+	templates.Lock()
+	defer templates.Unlock()
 	key := reflect.ValueOf(migrate).Pointer()
-	if shared.templates[key] == nil {
-		shared.templates[key] = &template{}
+	if templates.made == nil {
+		templates.made = map[uintptr]*template{}
 	}
-	return shared.templates[key]
+	if templates.made[key] == nil {
+		templates.made[key] = &template{}
+	}
+	return templates.made[key]
 }
 
 func makeTemplate(ctx context.Context, server string, migrate Migrate) (string, error) {
 	name := uniqueName("template_")
-	if err := execute(ctx, server, `CREATE DATABASE `+name+` TEMPLATE template0`); err != nil {
+	if err := Exec(ctx, server, `CREATE DATABASE `+name+` TEMPLATE template0`); err != nil {
 		return "", err
 	}
 	own, err := withDatabase(server, name)
@@ -187,13 +142,3 @@ func makeTemplate(ctx context.Context, server string, migrate Migrate) (string, 
 }
 
 func uniqueName(prefix string) string { return prefix + strings.ToLower(rand.Text()[:12]) }
-
-// execute runs one statement on a connection of its own.
-func execute(ctx context.Context, url, sql string) error {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, sql)
-	return errors.Join(err, conn.Close(ctx))
-}

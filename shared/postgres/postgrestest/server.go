@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"stayhold/shared/servertest"
 )
 
 const (
@@ -44,8 +46,8 @@ type Config struct {
 type Server struct {
 	port  int
 	url   string
-	child *child
-	done  chan struct{}
+	child *servertest.Child
+	done  <-chan struct{}
 	stop  sync.Once
 }
 
@@ -67,20 +69,16 @@ func start(ctx context.Context, cfg Config, deathSignal syscall.Signal) (*Server
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"))
+	lock, err := servertest.LockFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, err
 	}
 	srv, err := launch(ctx, cfg, dir, deathSignal)
 	if err != nil {
-		unlockFile(lock)
+		lock.Free()
 		return nil, err
 	}
-	go func() {
-		<-srv.child.done
-		unlockFile(lock)
-		close(srv.done)
-	}()
+	srv.done = lock.FreeAfter(srv.child)
 	return srv, nil
 }
 
@@ -103,7 +101,7 @@ func launch(ctx context.Context, cfg Config, dir string, deathSignal syscall.Sig
 	if err != nil {
 		return nil, err
 	}
-	who, err := accountFor(data)
+	who, err := servertest.AccountFor(data, "postgres", "nobody")
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +130,8 @@ func launch(ctx context.Context, cfg Config, dir string, deathSignal syscall.Sig
 	}
 }
 
-func launchOnce(ctx context.Context, cfg Config, bin binaries, who account, data, word string, deathSignal syscall.Signal) (_ *Server, again bool, _ error) {
-	port, err := freePort(cfg.Port)
+func launchOnce(ctx context.Context, cfg Config, bin binaries, who servertest.Account, data, word string, deathSignal syscall.Signal) (_ *Server, again bool, _ error) {
+	port, err := servertest.FreePort(cfg.Port)
 	if err != nil {
 		return nil, false, err
 	}
@@ -143,34 +141,29 @@ func launchOnce(ctx context.Context, cfg Config, bin binaries, who account, data
 		}
 		return "off"
 	}
-	cmd := who.command(data, bin.path("postgres"), "-D", data, "-p", strconv.Itoa(port),
+	cmd := who.Command(data, bin.path("postgres"), "-D", data, "-p", strconv.Itoa(port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
 		"-c", "fsync="+set(cfg.Fsync), "-c", "full_page_writes="+set(cfg.Fsync), "-c", "synchronous_commit=on",
 		"-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "logging_collector=off", "-c", "log_destination=stderr")
-	log := &tail{}
-	if cfg.Log != nil {
-		log.next = cfg.Log
-	}
+	log := &servertest.Tail{Next: cfg.Log}
 	cmd.Stdout, cmd.Stderr = log, log
-	c, err := startChild(cmd, deathSignal)
+	c, err := servertest.StartChild(cmd, deathSignal)
 	if err != nil {
 		return nil, false, err
 	}
-	srv := &Server{port: port, child: c, done: make(chan struct{})}
+	srv := &Server{port: port, child: c}
 	srv.url = (&url.URL{Scheme: "postgres", User: url.UserPassword(superuser, word), Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/" + database, RawQuery: "sslmode=disable"}).String()
 	if err := srv.await(ctx); err != nil {
-		c.stop(syscall.SIGINT, 2*time.Second, syscall.SIGQUIT, time.Second)
-		if !errors.Is(err, errExited) {
+		c.Stop(syscall.SIGINT, 2*time.Second, syscall.SIGQUIT, time.Second)
+		if !errors.Is(err, servertest.ErrExited) {
 			return nil, false, err
 		}
-		why := log.worst("FATAL", "PANIC", "ERROR")
+		why := log.Worst("FATAL", "PANIC", "ERROR")
 		again := strings.Contains(why, "shared memory block") || (cfg.Port == 0 && strings.Contains(why, "could not create any TCP/IP sockets"))
 		return nil, again, fmt.Errorf("%w: %s", err, why)
 	}
 	return srv, false, nil
 }
-
-var errExited = errors.New("the server ended while starting")
 
 // await polls until the server answers, and makes the database when it is missing.
 func (s *Server) await(ctx context.Context) error {
@@ -178,19 +171,15 @@ func (s *Server) await(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		conn, err := pgx.Connect(ctx, admin)
-		if err == nil {
-			return errors.Join(ensureDatabase(ctx, conn), conn.Close(ctx))
-		}
-		select {
-		case <-s.child.done:
-			return errExited
-		case <-ctx.Done():
-			return fmt.Errorf("the server is not ready (%w): %w", ctx.Err(), err)
-		case <-time.After(20 * time.Millisecond):
-		}
+	var conn *pgx.Conn
+	err = s.child.Await(ctx, 20*time.Millisecond, func() (err error) {
+		conn, err = pgx.Connect(ctx, admin)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	return errors.Join(ensureDatabase(ctx, conn), conn.Close(ctx))
 }
 
 func ensureDatabase(ctx context.Context, conn *pgx.Conn) error {
@@ -219,14 +208,14 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) Port() int { return s.port }
 
 // Pid is the postmaster's process id.
-func (s *Server) Pid() int { return s.child.pid }
+func (s *Server) Pid() int { return s.child.Pid() }
 
 // Done closes when the server has ended, asked or not, and its folder may be used again.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Stop ends the server within 4 seconds: in good order at first, then at once. Safe to repeat.
 func (s *Server) Stop() {
-	s.stop.Do(func() { s.child.stop(syscall.SIGINT, 2500*time.Millisecond, syscall.SIGQUIT, 800*time.Millisecond) })
+	s.stop.Do(func() { s.child.Stop(syscall.SIGINT, 2500*time.Millisecond, syscall.SIGQUIT, 800*time.Millisecond) })
 	select {
 	case <-s.done:
 	case <-time.After(200 * time.Millisecond):

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,22 +13,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"stayhold/shared/servertest"
 )
 
-// parentDir makes this binary a parent that starts a server there and waits for its death.
-const parentDir = "POSTGRESTEST_PARENT_DIR"
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(parentDir); dir != "" {
-		srv, err := Start(context.Background(), Config{Dir: dir})
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println(srv.Pid())
-		<-srv.Done()
-		os.Exit(0)
-	}
+	servertest.Parent(func(dir string) (servertest.Process, error) { return Start(context.Background(), Config{Dir: dir}) })
 	Main(m)
 }
 
@@ -39,11 +26,8 @@ func TestMain(m *testing.M) {
 func startIn(t *testing.T, cfg Config) *Server {
 	t.Helper()
 	srv, err := Start(t.Context(), cfg)
-	if errors.Is(err, ErrMissing) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
 	if err != nil {
-		t.Fatal(err)
+		shared.Fail(t, err)
 	}
 	t.Cleanup(srv.Stop)
 	return srv
@@ -67,17 +51,8 @@ func query(t *testing.T, url, sql string) string {
 
 func statement(t *testing.T, url, sql string) {
 	t.Helper()
-	if err := execute(t.Context(), url, sql); err != nil {
+	if err := Exec(t.Context(), url, sql); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within 10 s", what)
-		}
 	}
 }
 
@@ -144,11 +119,11 @@ func TestStartOverStrangersPid(t *testing.T) {
 	}
 	<-srv.Done()
 	data := filepath.Join(dir, "data")
-	who, err := accountFor(data)
+	who, err := servertest.AccountFor(data, "postgres", "nobody")
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger := who.command("/", "sleep", "60")
+	stranger := who.Command("/", "sleep", "60")
 	if err := stranger.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +141,7 @@ func TestStartOverStrangersPid(t *testing.T) {
 		t.Fatal(err)
 	}
 	startIn(t, Config{Dir: dir})
-	if !alive(stranger.Process.Pid) {
+	if !servertest.Alive(stranger.Process.Pid) {
 		t.Error("the stranger was killed")
 	}
 }
@@ -175,32 +150,9 @@ func TestServerDoesNotOutliveItsParent(t *testing.T) {
 	t.Parallel()
 	URL(t) // skips without Postgres
 	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent := exec.Command(self)
-	parent.Env = append(os.Environ(), parentDir+"="+dir)
-	out, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var pid int
-	if _, err := fmt.Fscan(out, &pid); err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = parent.Wait()
-	if runtime.GOOS == "linux" {
-		eventually(t, "the orphan's end", func() bool { return !alive(pid) })
-	}
+	orphan := servertest.Orphan(t, dir)
 	startIn(t, Config{Dir: dir})
-	if alive(pid) {
+	if servertest.Alive(orphan) {
 		t.Error("the orphan still runs")
 	}
 }
@@ -220,37 +172,13 @@ func TestStartStopsAnOrphan(t *testing.T) {
 	<-srv.Done()
 }
 
-func TestLeftoversAreRemoved(t *testing.T) {
-	tmp := t.TempDir()
-	t.Setenv("TMPDIR", tmp)
-	dead, living := filepath.Join(tmp, "stayhold-postgres-dead"), filepath.Join(tmp, "stayhold-postgres-living")
-	for _, dir := range []string{dead, living} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dead, "lock"), []byte("1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := lockFile(filepath.Join(living, "lock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlockFile(lock)
-	removeLeftovers("stayhold-postgres-")
-	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the dead one's folder: %v", err)
-	}
-	if _, err := os.Stat(living); err != nil {
-		t.Errorf("the living one's folder: %v", err)
-	}
-}
+func TestLeftoversAreRemoved(t *testing.T) { servertest.CheckLeftovers(t, &shared) }
 
 func migrateKept(ctx context.Context, url string) error {
 	if strings.Contains(url, "/test_") {
 		return errors.New("called for a test's own database")
 	}
-	return execute(ctx, url, `CREATE TABLE kept (n text)`)
+	return Exec(ctx, url, `CREATE TABLE kept (n text)`)
 }
 
 func TestDatabaseIsFreshAndMigrated(t *testing.T) {
@@ -267,21 +195,5 @@ func TestDatabaseIsFreshAndMigrated(t *testing.T) {
 	}
 	if got := query(t, Database(t, nil), `SELECT count(*)::text FROM pg_class WHERE relname = 'kept'`); got != "0" {
 		t.Error("an empty database has the schema")
-	}
-}
-
-func TestFreePort(t *testing.T) {
-	t.Parallel()
-	port, err := freePort(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	if _, err := freePort(port); err == nil {
-		t.Error("a taken port is called free")
 	}
 }

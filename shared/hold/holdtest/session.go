@@ -3,9 +3,46 @@ package holdtest
 import (
 	"bytes"
 	"errors"
+	"net"
 	"strconv"
 	"strings"
 )
+
+// session is one connection through the proxy, as the Redis protocol has it.
+type session struct {
+	up      commands
+	waiting bool // a round trip is under way
+}
+
+// Greet does nothing: a connection opens with commands like any other.
+func (s *session) Greet(_, _ net.Conn) error { return nil }
+
+// Asked traces each command and begins a round trip at the first of those that come together. What is no command ends the
+// connection.
+func (s *session) Asked(piece []byte, note func([]string), begin func() bool) bool {
+	all, err := s.up.feed(piece)
+	for _, args := range all {
+		if greets(args) {
+			continue
+		}
+		note(args)
+		if s.waiting {
+			continue
+		}
+		s.waiting = true
+		if !begin() {
+			return false
+		}
+	}
+	return err == nil
+}
+
+// Answered ends the round trip: Redis runs all that it has read before it answers, so the first byte of an answer says
+// that it is done.
+func (s *session) Answered([]byte) bool {
+	s.waiting = false
+	return true
+}
 
 // errProtocol says that a client does not speak arrays of bulk strings, as every client library does.
 var errProtocol = errors.New("not a Redis command")

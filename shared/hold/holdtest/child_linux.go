@@ -1,5 +1,0 @@
-package holdtest
-
-import "syscall"
-
-func setDeathSignal(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }
