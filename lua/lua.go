@@ -35,6 +35,8 @@ var (
 	readProduct string
 	//go:embed mark_warm.lua
 	markWarm string
+	//go:embed unmark_warm.lua
+	unmarkWarm string
 	//go:embed seed_product.lua
 	seedProduct string
 	//go:embed put_facts.lua
@@ -55,6 +57,7 @@ var (
 	ReleaseHold   = script("release_hold", releaseHold)
 	ReadProduct   = script("read_product", readProduct)
 	MarkWarm      = script("mark_warm", markWarm)
+	UnmarkWarm    = script("unmark_warm", unmarkWarm)
 	SeedProduct   = script("seed_product", seedProduct)
 	PutFacts      = script("put_facts", putFacts)
 	ListPlaces    = script("list_places", listPlaces)
@@ -65,7 +68,7 @@ var (
 // Scripts lists every Script.
 var Scripts = []Script{
 	PlaceHold, EnsureHold, ConfirmHold, ReleaseHold, ReadProduct,
-	MarkWarm, SeedProduct, PutFacts, ListPlaces, MarkUsers, CorrectPlaces,
+	MarkWarm, UnmarkWarm, SeedProduct, PutFacts, ListPlaces, MarkUsers, CorrectPlaces,
 }
 
 func script(name, source string) Script {

@@ -26,6 +26,7 @@ type call struct {
 	code      string
 	status    int // 0 where there is no HTTP
 	inner     error
+	deferred  error // what failed after the commit, and rows still command
 	began     time.Time
 	cold      bool
 }
@@ -98,6 +99,10 @@ func (c *call) end(ctx context.Context, more ...slog.Attr) {
 	level := slog.LevelInfo
 	if c.inner != nil {
 		attrs = append(attrs, slog.String("error", c.inner.Error()))
+		level = slog.LevelWarn
+	}
+	if c.deferred != nil {
+		attrs = append(attrs, slog.String("deferred", c.deferred.Error()))
 		level = slog.LevelWarn
 	}
 	if c.status >= 500 || c.code == booking.ErrInternal.Code {

@@ -135,6 +135,7 @@ func (c *call) conclude(template string, o outcome) (answer, error) {
 	if id := o.Result.Booking.ID; id != 0 {
 		c.bookingID = id
 	}
+	c.deferred = o.Result.Deferred
 	if o.Err != nil {
 		id := c.requestID
 		if o.replayed && o.RequestID != "" {

@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -59,7 +60,7 @@ func (s Approve) Run(ctx context.Context, cmd ApproveCommand) (Result, error) {
 	}
 	found := s.find(ctx, began, *in)
 	result, err = s.Store.EndApproval(ctx, *in, found)
-	result.Deferred = finish(ctx, s.Gate, s.Queue, s.Store, result)
+	result.Deferred = errors.Join(found.Cause, finish(ctx, s.Gate, s.Queue, s.Store, result))
 	return result, err
 }
 
@@ -73,7 +74,7 @@ func (s Approve) find(ctx context.Context, began time.Time, in Intent) Finding {
 		}
 		mayBeUnsent := answer.Verdict == VerdictNotFound || answer.Verdict == VerdictInProgress
 		if !mayBeUnsent || in.HoldLeft <= 0 {
-			return Finding{Code: FoundUnknown}
+			return found
 		}
 	}
 	if code, ok := s.ensure(ctx, in); !ok {
@@ -119,9 +120,9 @@ func answered(in Intent, a Answer) Finding {
 	case a.Verdict == VerdictDeclined && in.First:
 		return Finding{Code: FoundDeclined, DeclineCode: a.DeclineCode}
 	case a.Verdict == VerdictRefused && in.First:
-		return Finding{Code: FoundNotSent}
+		return Finding{Code: FoundNotSent, Cause: a.Cause}
 	default:
-		return Finding{Code: FoundUnknown}
+		return Finding{Code: FoundUnknown, Cause: a.Cause}
 	}
 }
 
@@ -138,7 +139,7 @@ func seen(a Answer) (found Finding, decided bool) {
 	case VerdictMismatched:
 		found.Code = FoundMismatched
 	default:
-		return Finding{Code: FoundUnknown}, false
+		return Finding{Code: FoundUnknown, Cause: a.Cause}, false
 	}
 	return found, true
 }

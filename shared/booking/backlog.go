@@ -7,21 +7,39 @@ import (
 	"time"
 )
 
-// timeLeft says whether another row may be begun.
-func (s Sweep) timeLeft(ctx context.Context, report *SweepReport) bool {
-	deadline, ok := ctx.Deadline()
-	if ctx.Err() == nil && (!ok || time.Until(deadline) > s.Reserve) {
-		return true
-	}
-	report.Unfinished = true
-	return false
+// turn is one kind of work's share of a sweep.
+type turn struct {
+	report *SweepReport
+	until  time.Time // no further row is begun after it; zero: whenever
+	more   bool      // a whole batch was found, and something of it was done
 }
 
-// each runs one row after the other until the list or the time is out.
-func (s Sweep) each(ctx context.Context, report *SweepReport, what string, ids []int64, run func(int64) error) (done int, err error) {
+// turn shares the time that is left among so many kinds of work.
+func (s Sweep) turn(ctx context.Context, report *SweepReport, among int) *turn {
+	t := &turn{report: report}
+	if deadline, ok := ctx.Deadline(); ok {
+		t.until = time.Now().Add(time.Until(deadline.Add(-s.Reserve)) / time.Duration(among))
+	}
+	return t
+}
+
+// left says whether another row may be begun.
+func (t *turn) left() bool { return t.until.IsZero() || time.Now().Before(t.until) }
+
+func (t *turn) full(found, batch, done int) { t.more = found >= batch && done > 0 }
+
+// timeLeft says whether another row of any kind may be begun.
+func (s Sweep) timeLeft(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() == nil && (!ok || time.Until(deadline) > s.Reserve)
+}
+
+// each runs one row after the other until the list or the turn is over. A row that
+// fails does not keep the rest from being served.
+func (s Sweep) each(ctx context.Context, t *turn, what string, ids []int64, run func(int64) error) (done int, err error) {
 	var faults []error
 	for _, id := range ids {
-		if !s.timeLeft(ctx, report) {
+		if ctx.Err() != nil || !t.left() {
 			break
 		}
 		switch err := run(id); {
@@ -32,19 +50,4 @@ func (s Sweep) each(ctx context.Context, report *SweepReport, what string, ids [
 		}
 	}
 	return done, errors.Join(faults...)
-}
-
-// rounds works through a backlog batch by batch, while each round gets something done
-// and there is time.
-func (s Sweep) rounds(ctx context.Context, report *SweepReport, one func() (found, done int, err error)) (total int, err error) {
-	var faults []error
-	for s.timeLeft(ctx, report) {
-		found, done, err := one()
-		total += done
-		faults = append(faults, err)
-		if found < s.Batch || done == 0 {
-			break
-		}
-	}
-	return total, errors.Join(faults...)
 }

@@ -41,25 +41,28 @@ func (s Compensate) free(ctx context.Context, bookingID int64) error {
 	return s.Gate.Release(ctx, b.Hold())
 }
 
-// refundAll returns what every due cancel row of the booking commands.
+// refundAll returns what the due cancel rows of the booking command, one after the
+// other, until the gateway leaves one of them unanswered.
 func (s Compensate) refundAll(ctx context.Context, bookingID int64) error {
 	for {
-		switch err := s.Refund(ctx, bookingID); {
-		case errors.Is(err, ErrNothingDue):
+		back, err := s.Refund(ctx, bookingID)
+		if errors.Is(err, ErrNothingDue) {
 			return nil
-		case err != nil:
+		}
+		if err != nil || !back {
 			return err
 		}
 	}
 }
 
 // Refund claims one due cancel row, calls the gateway under the row's own key, and
-// records what it answered. ErrNothingDue: there was none.
-func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
+// records what it answered: whether the money is back. ErrNothingDue: there was none.
+func (s Compensate) Refund(ctx context.Context, bookingID int64) (back bool, err error) {
 	in, err := s.Store.ClaimRefund(ctx, bookingID, newToken(), lease(s.GatewayTimeout))
 	if err != nil {
-		return err
+		return false, err
 	}
 	answer := s.Gateway.Cancel(ctx, in.Charge, "booking ended")
-	return s.Store.EndRefund(ctx, in, answer.Verdict == VerdictReturned, answer.Reference)
+	back = answer.Verdict == VerdictReturned
+	return back, s.Store.EndRefund(ctx, in, back, answer.Reference)
 }

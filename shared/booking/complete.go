@@ -27,18 +27,19 @@ type CompleteCommand struct {
 	Key       *IdempotencyKey
 }
 
-// completeTime is what complete may take: a hold with less left is ensured first.
+// completeTime is what complete's transaction may take: a hold with less left is
+// ensured first.
 const completeTime = 5 * time.Second
 
 // Run answers with the CONFIRMED booking. Errors: those of the Store's Complete and
 // Surrender, and ErrUnavailable when the gate cannot say whether the unit is held.
 func (s Complete) Run(ctx context.Context, cmd CompleteCommand) (Result, error) {
 	ask := Completion{UserID: cmd.UserID, BookingID: cmd.BookingID, MinLeft: completeTime, Key: cmd.Key}
-	result, err := s.Store.Complete(ctx, ask)
+	result, err := s.confirm(ctx, ask)
 	if errors.Is(err, ErrHoldShort) {
 		ask.Held = result.Booking.ReadAt.Add(max(s.Window, 2*completeTime))
 		if err = s.ensure(ctx, result.Booking, ask.Held); err == nil {
-			result, err = s.Store.Complete(ctx, ask)
+			result, err = s.confirm(ctx, ask)
 		}
 	}
 	switch {
@@ -57,6 +58,13 @@ func (s Complete) Run(ctx context.Context, cmd CompleteCommand) (Result, error) 
 	default:
 		return result, err
 	}
+}
+
+// confirm gives the transaction no more time than the hold was found to have.
+func (s Complete) confirm(ctx context.Context, ask Completion) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, completeTime)
+	defer cancel()
+	return s.Store.Complete(ctx, ask)
 }
 
 var errHoldLost = errors.New("hold lost")

@@ -109,6 +109,8 @@ type Gate interface {
 	// gate. False: the gate is warm by now, or another caller's mark is younger than
 	// its time to live.
 	MarkWarm(ctx context.Context, productID int64, nonce string) (bool, error)
+	// UnmarkWarm takes the caller's own mark back.
+	UnmarkWarm(ctx context.Context, productID int64, nonce string) error
 	// Seed fills the gate if it is still cold and the mark still bears the nonce.
 	Seed(ctx context.Context, nonce string, facts Facts, places []Place) (bool, error)
 	// PutFacts writes the facts if they are newer than the gate's. A cold gate stays

@@ -16,6 +16,7 @@ func (w *world) clone() *world {
 	c := *w
 	c.store = w.openStore(w.databaseURL)
 	c.gate = w.openGate(w.redisURL, w.prefix)
+	c.plain()
 	return &c
 }
 
@@ -70,7 +71,7 @@ func TestTwentyClicksOnEachStep(t *testing.T) {
 	set := both("50000", booking.Card, "50000")
 	created := make([]bool, 20)
 	errs = atOnce(w, 20, func(w *world, i int) error {
-		r, err := booking.Register{Store: w.store}.Run(w.t.Context(), booking.Registration{UserID: 7, BookingID: b.ID, Set: set})
+		r, err := booking.Register{Store: w.storePort}.Run(w.t.Context(), booking.Registration{UserID: 7, BookingID: b.ID, Set: set})
 		created[i] = r.Created
 		return err
 	})

@@ -88,8 +88,9 @@ func (s Reserve) place(ctx context.Context, cmd ReserveCommand) (Placement, Hold
 	}
 }
 
-// giveBack frees the place when it is certain that no booking uses its token. A
-// booking that has it keeps it; so does every doubt.
+// giveBack frees the place when it is certain that no booking uses its token, or ever
+// will: the refusal has spent it. A booking that has it keeps it; so does every doubt,
+// and a request that lost its Idempotency-Key to another one.
 func (s Reserve) giveBack(ctx context.Context, hold Hold, placed Placement, result Result, why error) error {
 	switch {
 	case errors.Is(why, ErrAlreadyPurchased) && result.Booking.HoldToken == hold.Token:
@@ -97,10 +98,10 @@ func (s Reserve) giveBack(ctx context.Context, hold Hold, placed Placement, resu
 		return s.Gate.Confirm(ctx, hold, result.Booking.ID)
 	case errors.Is(why, ErrDuplicateReservation) && result.Booking.HoldToken == hold.Token:
 		return nil
-	case errors.Is(why, ErrKeyTaken) && placed.Code != PlaceNew:
-		return nil
+	case errors.Is(why, ErrProductNotFound) && placed.Code != PlaceNew:
+		return nil // the hold may be that of the user's open booking, which goes on
 	case errors.Is(why, ErrDuplicateReservation), errors.Is(why, ErrAlreadyPurchased),
-		errors.Is(why, ErrTokenSpent), errors.Is(why, ErrKeyTaken), errors.Is(why, ErrHoldLimit),
+		errors.Is(why, ErrTokenSpent), errors.Is(why, ErrHoldLimit),
 		errors.Is(why, ErrProductNotFound), errors.Is(why, ErrSoldOut):
 		return s.Gate.Release(ctx, hold)
 	default:

@@ -184,6 +184,7 @@ type Finding struct {
 	DeclineCode string
 	Reference   string
 	Amount      decimal.Decimal // with FoundMismatched: what was taken
+	Cause       error           // what kept the gateway from a clear answer, for the log
 }
 
 // FindingCode names the result transactions of approve and resolve.

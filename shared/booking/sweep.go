@@ -31,103 +31,121 @@ type SweepReport struct {
 	Purged     int64    `json:"purged"`
 	Unfinished bool     `json:"unfinished"` // the time was up before the work was
 	Faults     []string `json:"faults"`
+
+	looked bool // every product has been reconciled
 }
 
 // unsentAge is how old an outbox row must be before the sweep takes it for forgotten.
 const unsentAge = 5 * time.Second
 
-// Run goes once through every kind of work, in the order in which waiting hurts. The
-// error joins the faults; the report counts what was done all the same.
+// purgeBatch is how many rows of each table one purge deletes.
+const purgeBatch = 5000
+
+// Run gives every kind of work a turn of one batch, with a share of the time, and goes
+// round again while somebody has more to do: neither a backlog nor a hanging gateway
+// keeps one kind from being served. What calls the gateway comes last. The error joins
+// the faults; the report counts what was done all the same.
 func (s Sweep) Run(ctx context.Context) (SweepReport, error) {
 	report := SweepReport{Faults: []string{}}
 	var faults []error
-	for _, part := range []func(context.Context, *SweepReport) error{
-		s.lapse, s.forward, s.settle, s.reconcile, s.purge,
-	} {
-		if err := part(ctx, &report); err != nil {
-			faults = append(faults, err)
-			report.Faults = append(report.Faults, err.Error())
+	parts := []func(context.Context, *turn) error{s.lapse, s.forward, s.reconcile, s.purge, s.refund, s.resolve}
+	for again := true; again && s.timeLeft(ctx); {
+		again = false
+		for i, part := range parts {
+			t := s.turn(ctx, &report, len(parts)-i)
+			if err := part(ctx, t); err != nil {
+				faults = append(faults, err)
+				report.Faults = append(report.Faults, err.Error())
+			}
+			again = again || t.more
 		}
 	}
+	report.Unfinished = !s.timeLeft(ctx)
 	return report, errors.Join(faults...)
 }
 
-func (s Sweep) lapse(ctx context.Context, report *SweepReport) (err error) {
-	report.Lapsed, err = s.rounds(ctx, report, func() (int, int, error) {
-		ids, err := s.Store.LapsedBookings(ctx, s.Grace, s.Batch)
-		if err != nil {
-			return 0, 0, err
-		}
-		done, err := s.each(ctx, report, "lapse booking", ids, func(id int64) error {
-			result, err := s.Store.Lapse(ctx, id, s.Grace)
-			if err != nil {
-				return err
-			}
-			return finish(ctx, s.Gate, s.Queue, s.Store, result)
-		})
-		return len(ids), done, err
-	})
-	return err
-}
-
-func (s Sweep) forward(ctx context.Context, report *SweepReport) (err error) {
-	report.Sent, err = s.rounds(ctx, report, func() (int, int, error) {
-		rows, err := s.Store.Unsent(ctx, unsentAge, s.Batch)
-		if err != nil || len(rows) == 0 {
-			return 0, 0, err
-		}
-		if err := dispatch(ctx, s.Queue, s.Store, rows); err != nil {
-			return len(rows), 0, err
-		}
-		return len(rows), len(rows), nil
-	})
-	return err
-}
-
-// settle looks up charges before it returns money: what a look-up finds may have to go
-// back in the same run.
-func (s Sweep) settle(ctx context.Context, report *SweepReport) error {
-	var faults []error
-	for _, due := range []func(context.Context, int) ([]int64, error){s.Store.DueApprovals, s.Store.DueRefunds} {
-		done, err := s.rounds(ctx, report, func() (int, int, error) {
-			ids, err := due(ctx, s.Batch)
-			if err != nil {
-				return 0, 0, err
-			}
-			done, err := s.each(ctx, report, "settle booking", ids, func(id int64) error {
-				return s.Compensate.Run(ctx, Message{Task: TaskCompensate, BookingID: id})
-			})
-			return len(ids), done, err
-		})
-		report.Settled += done
-		faults = append(faults, err)
+func (s Sweep) lapse(ctx context.Context, t *turn) error {
+	ids, err := s.Store.LapsedBookings(ctx, s.Grace, s.Batch)
+	if err != nil {
+		return err
 	}
-	return errors.Join(faults...)
+	var after []error // the fence is committed, and its rows command what is left
+	done, err := s.each(ctx, t, "lapse booking", ids, func(id int64) error {
+		result, err := s.Store.Lapse(ctx, id, s.Grace)
+		if err == nil {
+			after = append(after, finish(ctx, s.Gate, s.Queue, s.Store, result))
+		}
+		return err
+	})
+	t.report.Lapsed += done
+	t.full(len(ids), s.Batch, done)
+	return errors.Join(err, errors.Join(after...))
 }
 
-func (s Sweep) reconcile(ctx context.Context, report *SweepReport) error {
+func (s Sweep) forward(ctx context.Context, t *turn) error {
+	rows, err := s.Store.Unsent(ctx, unsentAge, s.Batch)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if err := dispatch(ctx, s.Queue, s.Store, rows); err != nil {
+		return err
+	}
+	t.report.Sent += len(rows)
+	t.full(len(rows), s.Batch, len(rows))
+	return nil
+}
+
+func (s Sweep) refund(ctx context.Context, t *turn) error {
+	return s.settle(ctx, t, s.Store.DueRefunds)
+}
+
+func (s Sweep) resolve(ctx context.Context, t *turn) error {
+	return s.settle(ctx, t, s.Store.DueApprovals)
+}
+
+// settle does for each booking what a message would.
+func (s Sweep) settle(ctx context.Context, t *turn, due func(context.Context, int) ([]int64, error)) error {
+	ids, err := due(ctx, s.Batch)
+	if err != nil {
+		return err
+	}
+	done, err := s.each(ctx, t, "settle booking", ids, func(id int64) error {
+		return s.Compensate.Run(ctx, Message{Task: TaskCompensate, BookingID: id})
+	})
+	t.report.Settled += done
+	t.full(len(ids), s.Batch, done)
+	return err
+}
+
+// reconcile looks at every product once in a run.
+func (s Sweep) reconcile(ctx context.Context, t *turn) error {
+	if t.report.looked {
+		return nil
+	}
 	var faults []error
-	for after := int64(0); s.timeLeft(ctx, report); {
+	for after := int64(0); t.left(); {
 		ids, err := s.Store.OnSale(ctx, after, s.Batch)
 		if err != nil || len(ids) == 0 {
+			t.report.looked = err == nil
 			return errors.Join(append(faults, err)...)
 		}
-		done, err := s.each(ctx, report, "reconcile product", ids, func(id int64) error {
+		done, err := s.each(ctx, t, "reconcile product", ids, func(id int64) error {
 			r, err := s.Reconcile.Run(ctx, id)
 			if err == nil && !r.changed() {
 				return ErrNothingDue
 			}
 			return err
 		})
-		report.Reconciled += done
+		t.report.Reconciled += done
 		faults = append(faults, err)
 		after = ids[len(ids)-1]
 	}
 	return errors.Join(faults...)
 }
 
-func (s Sweep) purge(ctx context.Context, report *SweepReport) error {
-	n, err := s.Store.Purge(ctx, s.Batch)
-	report.Purged = n
+func (s Sweep) purge(ctx context.Context, t *turn) error {
+	n, err := s.Store.Purge(ctx, purgeBatch)
+	t.report.Purged += n
+	t.more = n >= purgeBatch
 	return err
 }

@@ -18,6 +18,7 @@ func TestRoundTrips(t *testing.T) {
 	redis := holdtest.Proxy(t, w.redisURL)
 	w.store = w.openStore(database.URL())
 	w.gate = w.openGate(redis.URL(), w.prefix)
+	w.plain()
 
 	hot, cool := w.product(3), w.product(100)
 	for user := int64(1); user <= 3; user++ {

@@ -63,7 +63,7 @@ func TestUnknownThatWasCharged(t *testing.T) {
 			if _, err := w.approve(b, "other-key"); !errors.Is(err, booking.ErrPaymentInProgress) {
 				t.Errorf("approve with another key: %v", err)
 			}
-			_, err := booking.Register{Store: w.store}.Run(t.Context(), booking.Registration{UserID: 7, BookingID: b.ID, Set: points("100000")})
+			_, err := booking.Register{Store: w.storePort}.Run(t.Context(), booking.Registration{UserID: 7, BookingID: b.ID, Set: points("100000")})
 			if !errors.Is(err, booking.ErrPaymentInProgress) {
 				t.Errorf("register meanwhile: %v", err)
 			}

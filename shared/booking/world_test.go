@@ -41,8 +41,12 @@ type world struct {
 	t      *testing.T
 	databaseURL,
 	redisURL string
-	store      *postgres.Store
-	gate       *hold.Gate
+	store *postgres.Store
+	gate  *hold.Gate
+	// What the steps are given: the servers' adapters, or something around them.
+	storePort  booking.Store
+	gatePort   booking.Gate
+	queuePort  booking.Queue
 	gateway    booking.Gateway
 	gatewayURL string
 	simulator  *paymentgatewaytest.Simulator
@@ -95,6 +99,7 @@ func newWorld(t *testing.T) *world {
 	w.store = w.openStore(w.databaseURL)
 	w.prefix = fmt.Sprintf("%d-%d:", os.Getpid(), prefixes.Add(1))
 	w.gate = w.openGate(w.redisURL, w.prefix)
+	w.plain()
 	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Secret: "secret", LateAfter: time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +118,9 @@ func newWorld(t *testing.T) *world {
 func (w *world) gatewayWith(secret string) booking.Gateway {
 	return paymentgateway.New(paymentgateway.Options{CardURL: w.gatewayURL, CardSecret: secret, Timeout: w.timeout})
 }
+
+// plain gives the steps the adapters as they are.
+func (w *world) plain() { w.storePort, w.gatePort, w.queuePort = w.store, w.gate, w.queue }
 
 func (w *world) openStore(url string) *postgres.Store {
 	w.t.Helper()
@@ -136,9 +144,14 @@ func (w *world) openGate(url, prefix string) *hold.Gate {
 
 func (w *world) product(stock int64) int64 {
 	w.t.Helper()
+	return w.priced(stock, amount("100000"))
+}
+
+func (w *world) priced(stock int64, price decimal.Decimal) int64 {
+	w.t.Helper()
 	now := time.Now()
 	id, err := w.admin().PutProduct(w.t.Context(), booking.ProductDraft{
-		Name: "Sea view", Price: amount("100000"), Stock: &stock, Status: "ACTIVE",
+		Name: "Sea view", Price: price, Stock: &stock, Status: "ACTIVE",
 		SaleStartAt: now.Add(-time.Hour), CheckInAt: now.Add(240 * time.Hour), CheckOutAt: now.Add(264 * time.Hour),
 	})
 	if err != nil {
@@ -155,37 +168,37 @@ func (w *world) grant(user int64, points string) {
 }
 
 func (w *world) reserveStep() booking.Reserve {
-	return booking.Reserve{Store: w.store, Gate: w.gate, HoldTTL: w.holdTTL, MaxOpenHolds: w.maxHolds}
+	return booking.Reserve{Store: w.storePort, Gate: w.gatePort, HoldTTL: w.holdTTL, MaxOpenHolds: w.maxHolds}
 }
 
 func (w *world) approveStep() booking.Approve {
-	return booking.Approve{Store: w.store, Gate: w.gate, Gateway: w.gateway, Queue: w.queue, Clock: clock{},
+	return booking.Approve{Store: w.storePort, Gate: w.gatePort, Gateway: w.gateway, Queue: w.queuePort, Clock: clock{},
 		HoldTTL: w.holdTTL, Window: w.window, GatewayTimeout: w.timeout}
 }
 
 func (w *world) completeStep() booking.Complete {
-	return booking.Complete{Store: w.store, Gate: w.gate, Queue: w.queue, Window: w.window}
+	return booking.Complete{Store: w.storePort, Gate: w.gatePort, Queue: w.queuePort, Window: w.window}
 }
 
 func (w *world) cancelStep() booking.Cancel {
-	return booking.Cancel{Store: w.store, Gate: w.gate, Queue: w.queue}
+	return booking.Cancel{Store: w.storePort, Gate: w.gatePort, Queue: w.queuePort}
 }
 
 func (w *world) compensateStep() booking.Compensate {
-	return booking.Compensate{Store: w.store, Gate: w.gate, Gateway: w.gateway, GatewayTimeout: w.timeout, GatewaySession: w.session}
+	return booking.Compensate{Store: w.storePort, Gate: w.gatePort, Gateway: w.gateway, GatewayTimeout: w.timeout, GatewaySession: w.session}
 }
 
 func (w *world) sweepStep() booking.Sweep {
-	return booking.Sweep{Compensate: w.compensateStep(), Queue: w.queue, Batch: 100,
-		Reconcile: booking.Reconcile{Store: w.store, Gate: w.gate}}
+	return booking.Sweep{Compensate: w.compensateStep(), Queue: w.queuePort, Batch: 100,
+		Reconcile: booking.Reconcile{Store: w.storePort, Gate: w.gatePort}}
 }
 
 func (w *world) admin() booking.Admin {
-	return booking.Admin{Store: w.store, Gate: w.gate, Cancel: w.cancelStep(), Compensate: w.compensateStep(),
-		Reconciler: booking.Reconcile{Store: w.store, Gate: w.gate}}
+	return booking.Admin{Store: w.storePort, Gate: w.gatePort, Cancel: w.cancelStep(), Compensate: w.compensateStep(),
+		Reconciler: booking.Reconcile{Store: w.storePort, Gate: w.gatePort}}
 }
 
-func (w *world) query() booking.Query { return booking.Query{Store: w.store, Gate: w.gate} }
+func (w *world) query() booking.Query { return booking.Query{Store: w.storePort, Gate: w.gatePort} }
 
 func (w *world) reserve(user, product int64) booking.Booking {
 	w.t.Helper()
@@ -198,7 +211,7 @@ func (w *world) reserve(user, product int64) booking.Booking {
 
 func (w *world) register(b booking.Booking, set booking.Set) booking.Booking {
 	w.t.Helper()
-	r, err := booking.Register{Store: w.store}.Run(w.t.Context(), booking.Registration{UserID: b.UserID, BookingID: b.ID, Set: set})
+	r, err := booking.Register{Store: w.storePort}.Run(w.t.Context(), booking.Registration{UserID: b.UserID, BookingID: b.ID, Set: set})
 	if err != nil {
 		w.t.Fatalf("register: %v", err)
 	}

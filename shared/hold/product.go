@@ -68,6 +68,16 @@ func (g *Gate) MarkWarm(ctx context.Context, productID int64, nonce string) (boo
 	})
 }
 
+// UnmarkWarm takes the caller's own mark back; another caller's stands.
+func (g *Gate) UnmarkWarm(ctx context.Context, productID int64, nonce string) error {
+	_, err := g.yes(ctx, invocation{
+		script: lua.UnmarkWarm,
+		keys:   []string{keysOf(g.prefix, productID).warm},
+		args:   []string{nonce},
+	})
+	return err
+}
+
 // Seed fills the gate if it is still cold and the warm mark still bears the nonce;
 // places whose deadline has passed are left out. One call may bring 100,000 places,
 // and keeps the server for as long as writing them takes.

@@ -18,6 +18,7 @@ const (
 	currency       = "KRW"
 	maxAmountToken = 32 // characters; parsing costs the square of the length
 	maxScale       = 18 // |exponent|; comparing costs 10 to that power
+	maxDigits      = 13 // before the point: more is no amount that was ever asked
 )
 
 var (
@@ -90,7 +91,8 @@ func parseAmount(raw json.RawMessage) (decimal.Decimal, error) {
 		return decimal.Zero, malformed
 	}
 	d, err := decimal.NewFromString(string(raw))
-	if err != nil || d.Exponent() > maxScale || d.Exponent() < -maxScale || d.IsNegative() {
+	if err != nil || d.Exponent() > maxScale || d.Exponent() < -maxScale ||
+		!d.IsPositive() || !d.Equal(d.Truncate(2)) || d.GreaterThanOrEqual(decimal.New(1, maxDigits)) {
 		return decimal.Zero, malformed
 	}
 	return d, nil

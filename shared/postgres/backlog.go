@@ -55,10 +55,15 @@ WITH keys AS (
     DELETE FROM outbox WHERE id = ANY(ARRAY(
         SELECT id FROM outbox WHERE sent_at < now() - interval '7 days' LIMIT $1))
     RETURNING 1
+), spent AS (
+    DELETE FROM spent_token WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM spent_token WHERE created_at < now() - interval '7 days' LIMIT $1))
+    RETURNING 1
 )
-SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM sent)`
+SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM sent) + (SELECT count(*) FROM spent)`
 
-// Purge deletes expired idempotency keys and outbox rows that were sent long ago.
+// Purge deletes expired idempotency keys, outbox rows that were sent long ago, and
+// spent tokens that no gate can still hold.
 func (s *Store) Purge(ctx context.Context, limit int) (n int64, err error) {
 	err = s.write(ctx, func(c *pgxpool.Conn) error { return c.QueryRow(ctx, purgeSQL, limit).Scan(&n) })
 	return n, err

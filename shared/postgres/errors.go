@@ -50,14 +50,15 @@ func givenUp(err error) bool {
 }
 
 // domainError is the one place where a driver's error becomes the domain's. What
-// Postgres reports has been rolled back; anything else that goes wrong once a
+// Postgres reports has been rolled back, but for a connection that broke (class 08, as a
+// pooler reports a server that died in mid-statement); anything else that goes wrong once a
 // statement is on its way is what the caller calls lost.
 func domainError(err error, lost *booking.Error) error {
 	if err == nil {
 		return nil
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if errors.As(err, &pg) && !strings.HasPrefix(pg.Code, "08") {
 		if known, ok := byConstraint[pg.ConstraintName]; ok {
 			return known
 		}
@@ -76,9 +77,9 @@ func domainError(err error, lost *booking.Error) error {
 }
 
 // transient lists the states after which the same request may well succeed: conflicts,
-// connection faults, resources, operator intervention and a read-only replica.
+// resources, operator intervention and a read-only replica.
 func transient(code string) bool {
-	for _, class := range []string{"40", "08", "53", "57", "55P03", "25006"} {
+	for _, class := range []string{"40", "53", "57", "55P03", "25006"} {
 		if strings.HasPrefix(code, class) {
 			return true
 		}

@@ -85,6 +85,14 @@ CREATE INDEX booking_live_by_deadline ON booking (hold_expires_at)
 CREATE INDEX booking_open_by_product ON booking (product_id)
     WHERE status IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED');
 
+-- Tokens that were refused and are being released: nobody adopts their hold.
+CREATE TABLE spent_token (
+    token      varchar(64) NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT spent_token_pkey PRIMARY KEY (token)
+);
+CREATE INDEX spent_token_by_age ON spent_token (created_at);
+
 CREATE TABLE payment (
     id             bigint GENERATED ALWAYS AS IDENTITY,
     booking_id     bigint NOT NULL,

@@ -1,5 +1,12 @@
 -- The steps that move a booking without a gateway. Each is one call, one transaction.
 
+-- spend marks a token whose hold the caller is going to release, so that no other
+-- request of the user adopts the hold meanwhile; unless it is the booking's own.
+CREATE OR REPLACE FUNCTION spend(p_token text, b booking) RETURNS void LANGUAGE sql AS $$
+INSERT INTO spent_token (token) SELECT p_token WHERE b.hold_token IS DISTINCT FROM p_token
+ON CONFLICT ON CONSTRAINT spent_token_pkey DO NOTHING
+$$;
+
 -- open_booking makes a booking under a hold that the gate gave. Reserves of one user
 -- come one after the other (the advisory lock), so that the cap on his open holds is
 -- exact over all products; no other step takes that lock.
@@ -17,29 +24,33 @@ BEGIN
     SELECT * INTO b FROM booking
     WHERE user_id = p_user AND product_id = p_product AND status IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')
     FOR UPDATE;
-    IF FOUND THEN
-        IF b.status = 'CONFIRMED' THEN
-            RETURN outcome(b.id, 'ALREADY_PURCHASED');
-        END IF;
-        IF b.hold_token = p_token OR b.hold_expires_at > clock_timestamp() OR EXISTS (
-            SELECT FROM payment_attempt a JOIN payment y ON y.id = a.payment_id
-            WHERE a.booking_id = b.id AND a.kind = 'APPROVE'
-              AND (a.state IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
-        ) THEN
-            RETURN outcome(b.id, 'DUPLICATE_RESERVATION');
-        END IF;
-        PERFORM fence(b, 'FAILED', 'HOLD_EXPIRED', 'the hold lapsed; its user reserved again');
+    IF b.status = 'CONFIRMED' THEN
+        PERFORM spend(p_token, b);
+        RETURN outcome(b.id, 'ALREADY_PURCHASED');
     END IF;
-    IF EXISTS (SELECT FROM booking WHERE hold_token = p_token) THEN
+    IF b.hold_token = p_token OR b.hold_expires_at > clock_timestamp() OR EXISTS (
+        SELECT FROM payment_attempt a JOIN payment y ON y.id = a.payment_id
+        WHERE a.booking_id = b.id AND a.kind = 'APPROVE'
+          AND (a.state IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
+    ) THEN
+        PERFORM spend(p_token, b);
+        RETURN outcome(b.id, 'DUPLICATE_RESERVATION');
+    END IF;
+    IF EXISTS (SELECT FROM booking WHERE hold_token = p_token) OR EXISTS (SELECT FROM spent_token WHERE token = p_token) THEN
         RETURN refusal('TOKEN_SPENT');
     END IF;
     IF p.remaining_stock = 0 THEN
+        PERFORM spend(p_token, NULL);
         RETURN refusal('SOLD_OUT');
     END IF;
     IF (SELECT count(*) FROM booking
         WHERE user_id = p_user AND status IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at > clock_timestamp()
     ) >= p_max_open THEN
+        PERFORM spend(p_token, NULL);
         RETURN refusal('HOLD_LIMIT');
+    END IF;
+    IF b.id IS NOT NULL THEN
+        PERFORM fence(b, 'FAILED', 'HOLD_EXPIRED', 'the hold lapsed; its user reserved again');
     END IF;
     INSERT INTO booking (user_id, product_id, total_amount, hold_token, hold_expires_at, check_in_at)
     VALUES (p_user, p_product, p.price, p_token, p_deadline, p.check_in_at)

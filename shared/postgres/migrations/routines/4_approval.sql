@@ -57,7 +57,7 @@ BEGIN
         RETURN intent_json(b, p, a, false, false);
     END IF;
 
-    needed := moment + make_interval(secs => CASE WHEN p.hold_extended THEN p_send_ms ELSE p_window_ms END / 1000.0);
+    needed := moment + make_interval(secs => CASE WHEN p.hold_extended THEN p_send_ms ELSE greatest(p_window_ms, p_send_ms) END / 1000.0);
     IF needed > b.hold_expires_at AND
         (p.hold_extended OR needed > b.created_at + make_interval(secs => p_limit_ms / 1000.0)) THEN
         RETURN remember(p_key, outcome(b.id, 'HOLD_EXPIRED'));
@@ -129,7 +129,7 @@ BEGIN
     UPDATE payment SET updated_at = now(), status = CASE
         WHEN p_state = 'CLOSED' AND b.status IN ('FAILED', 'CANCELLED') THEN 'CANCELLED' ELSE 'FAILED' END
     WHERE id = p.id AND status = 'READY';
-    IF b.status = 'INIT' THEN
+    IF FOUND AND b.status = 'INIT' THEN
         UPDATE payment SET status = 'CANCELLED', updated_at = now() WHERE booking_id = b.id AND status = 'READY';
     END IF;
 END $$;
@@ -183,7 +183,6 @@ BEGIN
         PERFORM found_uncharged(b, p, a, 'APPROVED', 'CHARGE_MISMATCHED', format('order %s: %s was taken instead of %s', a.order_id, p_amount, a.amount));
         PERFORM command_refund(p.id, p_amount::numeric);
         sending := promise(b.id, 'compensate');
-        told := 'PAYMENT_INCOMPLETE';
     ELSIF found = 'CLOSED' AND mine THEN
         PERFORM found_uncharged(b, p, a, 'CLOSED', 'CHARGE_CLOSED', format('order %s: never charged, and the gateway''s session is over', a.order_id));
     ELSIF found = 'UNKNOWN' AND mine THEN
@@ -206,8 +205,8 @@ BEGIN
         result := wrong_state(b, true);
     ELSIF told IS NULL AND was IN ('REQUESTED', 'UNKNOWN') THEN
         result := outcome(b.id) || '{"pending": true}';
-    ELSIF told IS NULL AND was IN ('DECLINED', 'CLOSED') THEN
-        result := outcome(b.id, 'PAYMENT_INCOMPLETE');
+    ELSIF told IS NULL AND NOT EXISTS (SELECT FROM payment WHERE id = p.id AND status = 'SUCCESS') THEN
+        result := outcome(b.id, 'PAYMENT_INCOMPLETE', compensation(b.id));
     ELSE
         result := outcome(b.id, told, members || compensation(b.id));
     END IF;

@@ -9,7 +9,7 @@ BEGIN
     SELECT * INTO a FROM payment_attempt
     WHERE booking_id = p_booking AND kind = 'CANCEL' AND state = 'PENDING'
       AND next_try_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())
-    ORDER BY id LIMIT 1;
+    ORDER BY next_try_at LIMIT 1;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
