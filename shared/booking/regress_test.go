@@ -203,3 +203,23 @@ func (hanging) Lookup(ctx context.Context, _ booking.Charge) booking.Answer {
 	<-ctx.Done()
 	return booking.Answer{Verdict: booking.VerdictUnknown, Cause: ctx.Err()}
 }
+
+func TestOnePaymentKeyOnTwoOrders(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(2)
+	first, second := w.register(w.reserve(7, product), card("100000")), w.register(w.reserve(8, product), card("100000"))
+	for _, b := range []booking.Booking{first, second} {
+		if _, err := w.approve(b, "ok-same"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.cancel(first); err != nil {
+		t.Fatal(err)
+	}
+	w.deliver()
+	for _, c := range w.simulator.Ledger().Charges {
+		if mine := c.OrderID == first.Payments[0].OrderID; mine != c.Cancelled {
+			t.Errorf("charge %+v", c)
+		}
+	}
+}

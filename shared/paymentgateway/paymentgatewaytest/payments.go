@@ -113,16 +113,16 @@ func (s *Simulator) cancel(w http.ResponseWriter, r *http.Request, body []byte) 
 		refuse(400, "INVALID_REQUEST").send(w)
 		return
 	}
-	key := r.PathValue("paymentKey")
+	key, idempotencyKey := r.PathValue("paymentKey"), r.Header.Get("Idempotency-Key")
 	b := behaviourOf(key)
 	s.mu.Lock()
 	arrived := record{Op: opCancel}
-	if o := s.state.byPaymentKey(key, time.Now()); o != nil {
+	if o := s.state.byPaymentKey(key, idempotencyKey, time.Now()); o != nil {
 		arrived.OrderID = o.id
 	}
 	s.mu.Unlock()
 	s.handle(w, r, 0, arrived, func(now time.Time) outcome {
-		found := s.state.byPaymentKey(key, now)
+		found := s.state.byPaymentKey(key, idempotencyKey, now)
 		record := record{Op: opAnswerCancel}
 		reply := func(a answer) outcome { return outcome{record, &a} }
 		if found == nil {

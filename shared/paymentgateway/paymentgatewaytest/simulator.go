@@ -12,7 +12,8 @@
 //
 // When the process dies half way, the log's last record counts whole or not at all.
 // A paymentKey that was used for several orders (a real gateway refuses that) charges
-// each of them; its cancel returns the youngest charge that is not yet cancelled.
+// each of them; its cancel returns the charge whose order the Idempotency-Key ends in,
+// or else the youngest that is not yet cancelled.
 package paymentgatewaytest
 
 import (

@@ -2,6 +2,7 @@ package paymentgatewaytest
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -109,11 +110,15 @@ func (s *state) apply(r record) {
 	}
 }
 
-// byPaymentKey finds the charge that a cancel means: the youngest that is not
-// cancelled, or else the youngest; nil if there is none.
-func (s *state) byPaymentKey(key string, now time.Time) *order {
+// byPaymentKey finds the charge that a cancel means: the one whose order its
+// Idempotency-Key names, else the youngest that is not cancelled, or else the youngest;
+// nil if there is none.
+func (s *state) byPaymentKey(key, idempotencyKey string, now time.Time) *order {
 	var found *order
 	for _, o := range s.byKey[key] {
+		if o.charged(now) && strings.HasSuffix(idempotencyKey, "-"+o.id) {
+			return o
+		}
 		if o.charged(now) && (found == nil || found.cancelled || !o.cancelled) {
 			found = o
 		}
