@@ -56,6 +56,7 @@ type world struct {
 	timeout    time.Duration
 	session    time.Duration
 	maxHolds   int
+	beside     func(sql string, args ...any) error // beside the store: moves a row's time
 }
 
 // recorder is a queue that keeps what it is given; the tests decide what arrives.
@@ -96,6 +97,7 @@ func newWorld(t *testing.T) *world {
 		t: t, databaseURL: postgrestest.Database(t, migrate), redisURL: holdtest.URL(t), queue: &recorder{},
 		holdTTL: 300 * time.Second, window: 120 * time.Second, timeout: 500 * time.Millisecond, session: 10 * time.Minute, maxHolds: 5,
 	}
+	w.beside = postgrestest.Session(t, w.databaseURL)
 	w.store = w.openStore(w.databaseURL)
 	w.prefix = fmt.Sprintf("%d-%d:", os.Getpid(), prefixes.Add(1))
 	w.gate = w.openGate(w.redisURL, w.prefix)
@@ -252,7 +254,7 @@ func (w *world) read(b booking.Booking) booking.Booking {
 // exec runs SQL beside the store, to move time for one row.
 func (w *world) exec(sql string, args ...any) {
 	w.t.Helper()
-	if err := postgrestest.Exec(w.t.Context(), w.databaseURL, sql, args...); err != nil {
+	if err := w.beside(sql, args...); err != nil {
 		w.t.Fatal(err)
 	}
 }

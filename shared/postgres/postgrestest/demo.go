@@ -3,6 +3,8 @@ package postgrestest
 import (
 	"context"
 	"errors"
+	"sync"
+	"testing"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -55,4 +57,21 @@ func SeedDemo(ctx context.Context, url string) error {
 		return err
 	}
 	return Exec(ctx, url, `SELECT setval(pg_get_serial_sequence('product', 'id'), (SELECT max(id) FROM product))`)
+}
+
+// Session opens a connection for many statements of one test, one at a time, and closes it with the test.
+func Session(t testing.TB, url string) func(sql string, args ...any) error {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	var one sync.Mutex
+	return func(sql string, args ...any) error {
+		one.Lock()
+		defer one.Unlock()
+		_, err := conn.Exec(t.Context(), sql, args...)
+		return err
+	}
 }
