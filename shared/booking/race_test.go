@@ -170,41 +170,6 @@ func TestSamePointsAreSpentOnce(t *testing.T) {
 	w.wantSound()
 }
 
-func TestCompleteMeetsCancelAndSweep(t *testing.T) {
-	for i := range 10 {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			w := newWorld(t)
-			product := w.product(1)
-			b := w.register(w.reserve(7, product), card("100000"))
-			if _, err := w.approve(b, "ok-1"); err != nil {
-				t.Fatal(err)
-			}
-			w.exec(`UPDATE booking SET hold_expires_at = now() - interval '1 hour' WHERE id = $1`, b.ID)
-			atOnce(w, 3, func(w *world, i int) (err error) {
-				switch i {
-				case 0:
-					_, err = w.complete(b)
-				case 1:
-					_, err = w.cancel(b)
-				case 2:
-					_, err = w.sweepStep().Run(w.t.Context())
-				}
-				return err
-			})
-			w.deliver()
-			w.sweep()
-			got := w.read(b)
-			if got.Status == booking.Confirmed {
-				w.wantNet("100000.00")
-			} else {
-				w.wantNet("0.00")
-				w.wantAvailable(product, 1)
-			}
-			w.wantSound()
-		})
-	}
-}
-
 func TestIdempotencyKeyAtOnce(t *testing.T) {
 	w := newWorld(t)
 	product := w.product(30)

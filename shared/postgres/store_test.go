@@ -146,7 +146,7 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 		_, err := store.Cancel(t.Context(), booking.Cancellation{BookingID: r.Booking.ID})
 		cancelled <- err
 	}()
-	waitForLock(t, url)
+	postgrestest.AwaitWaiting(t, url, 1)
 	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM booking WHERE id = $1 FOR UPDATE`, r.Booking.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -155,30 +155,6 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 	}
 	if err := <-cancelled; err != nil {
 		t.Errorf("cancel: %v", err)
-	}
-}
-
-// waitForLock returns once a session of the database waits for a lock.
-func waitForLock(t *testing.T, url string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background()) //nolint:errcheck // nothing to lose
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		var waiting bool
-		err := conn.QueryRow(t.Context(),
-			`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if waiting {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("nobody waits for a lock")
-		}
 	}
 }
 
