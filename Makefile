@@ -4,6 +4,8 @@ SHELL := /bin/bash
 LOCAL := .local
 GOLANGCI_LINT := v2.15.0
 LINTER := $(LOCAL)/tools/golangci-lint-$(GOLANGCI_LINT)
+CFN_LINT := 1.58.0
+TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
 # The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
 FUNCTIONS := Reserve Register Approve Complete Cancel Query Compensate Sweep Admin Migrate
 BOOTSTRAPS := $(FUNCTIONS:%=$(LOCAL)/bin/%Function/bootstrap)
@@ -25,12 +27,14 @@ test: go-version ## every test, on real servers, with the race detector
 	go test -race -count=1 ./...
 
 .PHONY: lint
-lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck
-	@.ci/install luacheck
+lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck, cfn-lint
+	@.ci/install luacheck python
+	@$(MAKE) --no-print-directory $(TEMPLATE_LINTER)
 	@bad=$$(gofmt -l functions lua shared) && if [ -n "$$bad" ]; then echo "gofmt would change:" $$bad; exit 1; fi
 	go vet ./...
 	$(LINTER) run
 	luacheck --quiet lua
+	$(TEMPLATE_LINTER) template.yaml
 
 .PHONY: build
 build: go-version ## the functions and the local front, for this machine
@@ -72,6 +76,11 @@ $(LINTER):
 	@mkdir -p $(LOCAL)/tools
 	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@mv $(LOCAL)/tools/golangci-lint $@
+
+$(TEMPLATE_LINTER):
+	@echo "installing cfn-lint $(CFN_LINT) …"
+	@python3 -m venv $(LOCAL)/venv-cfn-lint-$(CFN_LINT)
+	@$(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/pip install --quiet cfn-lint==$(CFN_LINT)
 
 .PHONY: go-version
 go-version:
