@@ -229,7 +229,15 @@ func (s *stack) migrate(ctx context.Context) error {
 	if result.Failed {
 		return fmt.Errorf("the database cannot be migrated, see DATABASE_URL (%s: %s)", migrateFunction, failureText(result))
 	}
-	s.out.printf("%-12s schema is up to date  (%.1f s)", "migrations", time.Since(began).Seconds())
+	var done struct{ Applied []string }
+	if err := json.Unmarshal(result.Payload, &done); err != nil {
+		return fmt.Errorf("%s answered what is no report: %w", migrateFunction, err)
+	}
+	what := "schema is up to date"
+	if len(done.Applied) > 0 {
+		what = "applied " + strings.Join(done.Applied, ", ")
+	}
+	s.out.printf("%-12s %s  (%.1f s)", "migrations", what, time.Since(began).Seconds())
 	return s.seed(ctx)
 }
 

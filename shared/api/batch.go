@@ -15,8 +15,12 @@ import (
 // errNoTime is why a record was not begun.
 var errNoTime = errors.New("the time is nearly up")
 
-// invalidMessage is the code of a record that is no message.
-const invalidMessage = "INVALID_MESSAGE"
+// The codes of records in the log and the metrics: one that is no message, and one
+// whose work the gateway left undone for now.
+const (
+	invalidMessage = "INVALID_MESSAGE"
+	leftToSweep    = "LEFT_TO_SWEEP"
+)
 
 // Batch handles an SQS batch and answers with partial batch responses: each record
 // stands for itself, and one that is malformed, fails or panics is reported alone. With
@@ -49,6 +53,9 @@ func (e *Edge) Batch(least time.Duration, parse func(body string) (booking.Messa
 			}
 			if err != nil {
 				e.reportRecord(ctx, c, r, err)
+			}
+			// What the gateway did not answer is done for now: rows and sweep keep it.
+			if err != nil && !errors.Is(err, booking.ErrLeftToSweep) {
 				failures = append(failures, failure{r.ID})
 			}
 		}
@@ -99,9 +106,13 @@ type malformedRecord struct{ error }
 func (e *Edge) reportRecord(ctx context.Context, c *call, r *record, err error) {
 	var malformed malformedRecord
 	code := invalidMessage
-	if errors.As(err, &malformed) {
+	switch {
+	case errors.As(err, &malformed):
 		c.code = code
-	} else {
+	case errors.Is(err, booking.ErrLeftToSweep):
+		code = leftToSweep
+		c.code = code
+	default:
 		code = c.fail(err, booking.ErrUnavailable).Code
 		c.inner = nil // told below, with its record
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,20 @@ func TestBatchRecordsStandForThemselves(t *testing.T) {
 	out, err = h.Invoke(context.Background(), []byte(`{"Records":[5]}`))
 	if err != nil || string(out) != `{"batchItemFailures":[{"itemIdentifier":""}]}` {
 		t.Errorf("%s %v", out, err)
+	}
+}
+
+func TestBatchAcknowledgesWhatIsLeftToTheSweep(t *testing.T) {
+	b := newBench()
+	h := b.Batch(0, parseTest, func(context.Context, booking.Message) error {
+		return fmt.Errorf("refund: %w: the gateway hangs", booking.ErrLeftToSweep)
+	})
+	out, err := h.Invoke(context.Background(), []byte(`{"Records":[{"messageId":"a","body":"compensate 1"}]}`))
+	if err != nil || failed(t, out) != "" {
+		t.Errorf("%s %v", out, err)
+	}
+	if !strings.Contains(b.log.String(), "LEFT_TO_SWEEP") || !strings.Contains(b.log.String(), "the gateway hangs") {
+		t.Error(b.log)
 	}
 }
 

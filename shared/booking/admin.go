@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 
 	"github.com/shopspring/decimal"
 )
@@ -95,5 +96,9 @@ func (a Admin) Redrive(ctx context.Context, bookingID int64) ([]int64, error) {
 	if err != nil || bookingID == 0 {
 		return ids, err
 	}
-	return ids, a.Compensate.Run(ctx, Message{Task: TaskCompensate, BookingID: bookingID})
+	err = a.Compensate.Run(ctx, Message{Task: TaskCompensate, BookingID: bookingID})
+	if errors.Is(err, ErrLeftToSweep) {
+		err = nil // it has been put back to work, and the booking tells how it goes
+	}
+	return ids, err
 }

@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -20,14 +21,26 @@ type Compensate struct {
 }
 
 // Run does everything that is owed to the message's booking by now. What is not due
-// yet is left to the sweep. An error means that the message should come again.
+// yet is left to the sweep; so is what the gateway did not answer, with ErrLeftToSweep.
+// Any other error means that the message should come again.
 func (s Compensate) Run(ctx context.Context, m Message) error {
 	freed := s.free(ctx, m.BookingID)
 	resolved := s.Resolve(ctx, m.BookingID)
 	if resolved == nil || errors.Is(resolved, ErrNothingDue) {
 		resolved = s.refundAll(ctx, m.BookingID)
 	}
+	if freed != nil && errors.Is(resolved, ErrLeftToSweep) {
+		return freed
+	}
 	return errors.Join(freed, resolved)
+}
+
+// leftToSweep is a gateway's answer that settles nothing, for the log.
+func leftToSweep(what string, c Charge, a Answer) error {
+	if a.Cause == nil {
+		return fmt.Errorf("%s of order %s: %s: %w", what, c.OrderID, a.Verdict, ErrLeftToSweep)
+	}
+	return fmt.Errorf("%s of order %s: %s: %w: %w", what, c.OrderID, a.Verdict, ErrLeftToSweep, a.Cause)
 }
 
 func (s Compensate) free(ctx context.Context, bookingID int64) error {
@@ -45,24 +58,27 @@ func (s Compensate) free(ctx context.Context, bookingID int64) error {
 // other, until the gateway leaves one of them unanswered.
 func (s Compensate) refundAll(ctx context.Context, bookingID int64) error {
 	for {
-		back, err := s.Refund(ctx, bookingID)
-		if errors.Is(err, ErrNothingDue) {
+		switch err := s.Refund(ctx, bookingID); {
+		case errors.Is(err, ErrNothingDue):
 			return nil
-		}
-		if err != nil || !back {
+		case err != nil:
 			return err
 		}
 	}
 }
 
 // Refund claims one due cancel row, calls the gateway under the row's own key, and
-// records what it answered: whether the money is back. ErrNothingDue: there was none.
-func (s Compensate) Refund(ctx context.Context, bookingID int64) (back bool, err error) {
+// records what it answered. ErrNothingDue: there was none. ErrLeftToSweep: the money is
+// not back yet.
+func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
 	in, err := s.Store.ClaimRefund(ctx, bookingID, newToken(), lease(s.GatewayTimeout))
 	if err != nil {
-		return false, err
+		return err
 	}
 	answer := s.Gateway.Cancel(ctx, in.Charge, "booking ended")
-	back = answer.Verdict == VerdictReturned
-	return back, s.Store.EndRefund(ctx, in, back, answer.Reference)
+	back := answer.Verdict == VerdictReturned
+	if err := s.Store.EndRefund(ctx, in, back, answer.Reference); err != nil || back {
+		return err
+	}
+	return leftToSweep("refund", in.Charge, answer)
 }

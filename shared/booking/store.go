@@ -75,6 +75,9 @@ var (
 	ErrTokenSpent = errors.New("hold token spent")
 	// ErrHoldShort: the hold has lapsed, or ends before complete can; nothing was written.
 	ErrHoldShort = errors.New("hold too short")
+	// ErrLeftToSweep: the gateway gave no clear answer; the rows keep the work, and the
+	// sweep will try again. It wraps what the log should have.
+	ErrLeftToSweep = errors.New("left to the sweep")
 	// ErrNothingDue: no row commands this any more, or another owner's lease runs.
 	ErrNothingDue = errors.New("nothing due")
 )

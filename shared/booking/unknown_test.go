@@ -190,7 +190,9 @@ func TestRefundIsTriedUntilItIsBack(t *testing.T) {
 	for range 2 {
 		w.wantNet("100000.00")
 		w.later(b, false)
-		w.sweep()
+		if report := w.sweep(); len(report.Faults) != 1 {
+			t.Errorf("the sweep does not tell of the refund: %+v", report)
+		}
 	}
 	got := w.read(b)
 	if state, _ := got.Refund(); state != booking.RefundStuck || got.Payments[0].Approval != booking.ApprovalCancelFailed {

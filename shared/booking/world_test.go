@@ -2,6 +2,7 @@ package booking_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -236,7 +237,7 @@ func (w *world) cancel(b booking.Booking) (booking.Result, error) {
 func (w *world) deliver() {
 	w.t.Helper()
 	for _, m := range w.queue.take() {
-		if err := w.compensateStep().Run(w.t.Context(), m); err != nil {
+		if err := w.compensateStep().Run(w.t.Context(), m); err != nil && !errors.Is(err, booking.ErrLeftToSweep) {
 			w.t.Fatalf("compensate %v: %v", m, err)
 		}
 	}
