@@ -299,3 +299,28 @@ func TestCancelAfterCheckIn(t *testing.T) {
 	w.wantAvailable(product, 1)
 	w.wantSound()
 }
+
+func TestAnothersBookingIsNotThere(t *testing.T) {
+	w := newWorld(t)
+	w.grant(8, "100000")
+	b := w.register(w.reserve(7, w.product(1)), card("100000"))
+	mine := w.read(b)
+	strange := b
+	strange.UserID = 8
+	_, registered := booking.Register{Store: w.storePort}.Run(t.Context(), booking.Registration{UserID: 8, BookingID: b.ID, Set: points("100000")})
+	_, approved := w.approve(strange, "ok-1")
+	_, completed := w.complete(strange)
+	_, cancelled := w.cancel(strange)
+	_, read := w.query().Booking(t.Context(), 8, b.ID)
+	for step, err := range map[string]error{
+		"register": registered, "pg-approve": approved, "complete": completed, "cancel": cancelled, "read": read,
+	} {
+		if !errors.Is(err, booking.ErrBookingNotFound) {
+			t.Errorf("%s by somebody else: %v", step, err)
+		}
+	}
+	if now := w.read(b); now.Status != mine.Status || len(now.Payments) != 1 || len(now.Timeline) != len(mine.Timeline) {
+		t.Errorf("somebody else changed %+v to %+v", mine, now)
+	}
+	w.wantNet("0.00")
+}

@@ -23,12 +23,12 @@ func (s *Store) OnSale(ctx context.Context, after int64, limit int) ([]int64, er
 
 const lapsedSQL = `
 SELECT id FROM booking
-WHERE status IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at < now() - make_interval(secs => $1 / 1000.0)
+WHERE status IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at < now() - $1::bigint * interval '1 millisecond'
 ORDER BY hold_expires_at LIMIT $2`
 
 // LapsedBookings lists live bookings whose deadline plus grace is past.
 func (s *Store) LapsedBookings(ctx context.Context, grace time.Duration, limit int) ([]int64, error) {
-	return queryAll(ctx, s, lapsedSQL, pgx.RowTo[int64], float64(grace.Milliseconds()), limit)
+	return queryAll(ctx, s, lapsedSQL, pgx.RowTo[int64], grace.Milliseconds(), limit)
 }
 
 const dueSQL = `
@@ -71,12 +71,12 @@ func (s *Store) Purge(ctx context.Context, limit int) (n int64, err error) {
 
 const unsentSQL = `
 SELECT id, task, booking_id FROM outbox
-WHERE sent_at IS NULL AND created_at < now() - make_interval(secs => $1 / 1000.0)
+WHERE sent_at IS NULL AND created_at < now() - $1::bigint * interval '1 millisecond'
 ORDER BY created_at LIMIT $2`
 
 // Unsent lists messages that were promised and not sent.
 func (s *Store) Unsent(ctx context.Context, age time.Duration, limit int) ([]booking.Outgoing, error) {
-	rows, err := queryAll(ctx, s, unsentSQL, pgx.RowToStructByPos[outgoing], float64(age.Milliseconds()), limit)
+	rows, err := queryAll(ctx, s, unsentSQL, pgx.RowToStructByPos[outgoing], age.Milliseconds(), limit)
 	list := make([]booking.Outgoing, len(rows))
 	for i, r := range rows {
 		list[i] = r.domain()
