@@ -74,10 +74,9 @@ type Part struct {
 // Set is a whole payment set, in the buyer's order.
 type Set []Part
 
-// CheckMethods holds the set against the allowed combinations: CARD, YPAY, POINT,
-// or POINT with one of the two. It returns ErrDuplicateMethod when a method stands
-// twice, which is a fault of the body, and nothing else: combinations are judged
-// after the booking's state (see Combination).
+// CheckMethods returns ErrDuplicateMethod when a method stands twice, which is a fault
+// of the body. Which methods may stand together is judged after the booking's state,
+// in the transaction.
 func (s Set) CheckMethods() error {
 	for i, p := range s {
 		if slices.ContainsFunc(s[:i], func(q Part) bool { return q.Method == p.Method }) {
@@ -85,22 +84,6 @@ func (s Set) CheckMethods() error {
 		}
 	}
 	return nil
-}
-
-// Combination says whether the set's methods may stand together.
-func (s Set) Combination() bool {
-	gateways := 0
-	for _, p := range s {
-		if p.Method.ByGateway() {
-			gateways++
-		}
-	}
-	return len(s) > 0 && gateways <= 1
-}
-
-// PointOnly says that nothing of the set goes to a gateway.
-func (s Set) PointOnly() bool {
-	return !slices.ContainsFunc(s, func(p Part) bool { return p.Method.ByGateway() })
 }
 
 // Sum is the total of the set.
