@@ -1,12 +1,10 @@
 package bookingtest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +15,6 @@ const (
 	warmTTL = 3 * time.Second
 	markTTL = time.Minute
 
-	// placesPage is small, so that a reader of few places turns pages too.
-	placesPage = 3
 	// forever is the expiry of a confirmed place.
 	forever = math.MaxInt64
 )
@@ -315,77 +311,6 @@ func (g *Gate) PutFacts(_ context.Context, facts booking.Facts) (changed bool, e
 	}
 	p.facts = rounded(facts)
 	return true, nil
-}
-
-// Places pages through the live places by user id. The last place of a page is the
-// first of the next one again, as the contract allows.
-func (g *Gate) Places(_ context.Context, productID int64, cursor uint64) (places []booking.Place, next uint64, err error) {
-	p, now := g.lock(productID)
-	defer g.mu.Unlock()
-	for user, at := range p.places {
-		if at.expiry > now && uint64(user) >= cursor {
-			places = append(places, booking.Place{UserID: user, Token: at.token, BookingID: at.booking,
-				Deadline: moment(at.expiry), Confirmed: at.expiry == forever})
-		}
-	}
-	slices.SortFunc(places, func(a, b booking.Place) int { return cmp.Compare(a.UserID, b.UserID) })
-	if len(places) > placesPage {
-		places = places[:placesPage]
-		next = uint64(places[placesPage-1].UserID)
-	}
-	return places, next, nil
-}
-
-// MarkUsers leaves a reconcile mark for each user; all marks of the product stand for a
-// minute from now.
-func (g *Gate) MarkUsers(_ context.Context, productID int64, nonce string, userIDs []int64) error {
-	p, now := g.lock(productID)
-	defer g.mu.Unlock()
-	for _, user := range userIDs {
-		p.marks[user], p.marksEnd = nonce, now+markTTL.Milliseconds()
-	}
-	return nil
-}
-
-// Correct applies, in order, each correction whose user's mark still bears the nonce,
-// and returns the users whose place changed, each once.
-func (g *Gate) Correct(_ context.Context, productID int64, nonce string, corrections []booking.Correction) (changed []int64, err error) {
-	p, now := g.lock(productID)
-	defer g.mu.Unlock()
-	for _, c := range corrections {
-		if !p.known || p.marks[c.UserID] != nonce || !p.correct(c, now) {
-			continue
-		}
-		if !slices.Contains(changed, c.UserID) {
-			changed = append(changed, c.UserID)
-		}
-	}
-	return changed, nil
-}
-
-func (p *product) correct(c booking.Correction, now int64) bool {
-	at := p.places[c.UserID]
-	settled := at.expiry == forever && at.token == c.Token
-	switch {
-	case c.Remove:
-		if settled {
-			delete(p.places, c.UserID)
-		}
-		return settled
-	case c.Confirmed:
-		if !settled {
-			p.places[c.UserID] = place{c.Token, forever, c.BookingID}
-		}
-		return !settled
-	case c.Deadline.IsZero():
-		return false
-	}
-	until := millis(c.Deadline)
-	if at.expiry > now || until <= now || p.taken(now) >= p.facts.Stock {
-		return false
-	}
-	p.places[c.UserID] = place{token: c.Token, expiry: until}
-	return true
 }
 
 var errFacts = errors.New("gate: version and stock of a product are never negative")
