@@ -11,7 +11,7 @@ var (
 	products = []int64{1, 2}
 	users    = []int64{1, 2, 3}
 	nonces   = []string{"n1", "n2"}
-	steps    = []time.Duration{1700 * time.Millisecond, 1700 * time.Millisecond, 37 * time.Second, 4 * time.Minute, 50 * time.Minute, 6 * time.Hour}
+	steps    = []time.Duration{1700 * time.Millisecond, 1700 * time.Millisecond, 37 * time.Second, 80 * time.Second, 4 * time.Minute, 50 * time.Minute, 6 * time.Hour}
 	// Parts of a millisecond go in, so that they have to be rounded alike.
 	deadlines = []time.Duration{-time.Minute, 3*time.Minute + 1, 11 * time.Minute, 2*time.Hour + 400*time.Microsecond}
 )
@@ -161,22 +161,32 @@ func (d *duo) warm(product int64) {
 	nonce := pick(d, nonces)
 	both := d.IntN(2) == 0
 	if both || d.IntN(2) == 0 {
-		d.until(3 * time.Second)
-		d.both(fmt.Sprintf("MarkWarm product %d nonce %s", product, nonce), func(s side) answer {
-			ok, err := s.MarkWarm(d.t.Context(), product, nonce)
-			return s.answer(err, fmt.Sprint(ok))
-		})
+		d.markWarm(product, nonce)
 		if !both {
 			return
 		}
 	}
-	if d.IntN(3) == 0 {
+	switch d.IntN(6) {
+	case 0, 1:
 		d.call()
+	case 2:
+		d.pass(steps[0])
+		d.markWarm(product, nonce)
+		d.pass(steps[0])
 	}
 	facts, places := d.facts(product), d.seats()
 	f := facts(side{})
 	d.both(fmt.Sprintf("Seed product %d nonce %s stock %d places %v", product, nonce, f.Stock, places), func(s side) answer {
 		ok, err := s.Seed(d.t.Context(), nonce, facts(s), s.seated(places))
+		return s.answer(err, fmt.Sprint(ok))
+	})
+}
+
+func (d *duo) markWarm(product int64, nonce string) {
+	d.t.Helper()
+	d.until(3 * time.Second)
+	d.both(fmt.Sprintf("MarkWarm product %d nonce %s", product, nonce), func(s side) answer {
+		ok, err := s.MarkWarm(d.t.Context(), product, nonce)
 		return s.answer(err, fmt.Sprint(ok))
 	})
 }
@@ -281,8 +291,16 @@ func (d *duo) correct(product int64) {
 	nonce := pick(d, nonces)
 	if d.IntN(4) > 0 {
 		nonce = d.markUsers(product)
-		if d.IntN(3) == 0 {
+		switch d.IntN(6) {
+		case 0, 1:
 			d.call()
+		case 2:
+			d.pass(pick(d, steps[2:4]))
+		case 3:
+			// A second mark lengthens the first one's life too.
+			d.pass(steps[2])
+			d.markUsers(product)
+			d.pass(steps[2])
 		}
 	}
 	wanted := make([]correction, max(1, d.IntN(4)))
