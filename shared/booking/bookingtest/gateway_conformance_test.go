@@ -192,8 +192,8 @@ func (c *counter) charge() (booking.Charge, string) {
 		ch.PaymentKey = c.keys[c.IntN(len(c.keys))]
 	}
 	ch.Key = "confirm-" + ch.PaymentKey + "-" + ch.OrderID
-	if c.IntN(8) == 0 {
-		ch.Key = fmt.Sprintf("key-%d", c.IntN(3))
+	if c.IntN(6) == 0 {
+		ch.Key = fmt.Sprintf("key-%d", c.IntN(2))
 	}
 	if c.IntN(10) == 0 {
 		ch.Amount = decimal.NewFromInt(1)
