@@ -187,9 +187,8 @@ var gateAnswers = []string{
 	"confirm true", "confirm false", "remove true", "remove false", "hold true", "hold false", "nothing false",
 }
 
-// The answers that the two sides give are also the right ones: a unit that is freed is
-// seen at once, moments are rounded so that nothing ends early, and SOLD_OUT names the
-// first hold to lapse.
+// The answers that the two sides give are also the right ones: moments are rounded so
+// that nothing ends early, and SOLD_OUT names the first hold to lapse.
 func TestGateRoundsMoments(t *testing.T) {
 	t.Parallel()
 	d := newDuo(t, holdtest.URL(t), 0)

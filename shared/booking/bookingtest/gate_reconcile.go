@@ -9,7 +9,7 @@ import (
 )
 
 // placesPage is small, so that a reader of few places turns pages too.
-const placesPage = 3
+const placesPage = 2
 
 // Places pages through the live places by user id. The last place of a page is the
 // first of the next one again, as the contract allows.
