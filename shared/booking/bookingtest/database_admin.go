@@ -2,6 +2,7 @@ package bookingtest
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"slices"
 
@@ -120,7 +121,7 @@ func (d *Database) Explain(_ context.Context, bookingID int64) (booking.Explanat
 		if a.BookingID == bookingID {
 			e.Attempts = append(e.Attempts, map[string]any{
 				"id": a.ID, "payment_id": a.PaymentID, "booking_id": a.BookingID, "kind": a.Kind, "state": a.State,
-				"order_id": a.OrderID, "idempotency_key": a.IdempotencyKey, "payment_key": a.PaymentKey, "amount": a.Amount,
+				"order_id": a.OrderID, "idempotency_key": a.IdempotencyKey, "payment_key": a.PaymentKey, "amount": json.Number(a.Amount.String()),
 				"lease_until": a.LeaseUntil, "sendable_until": a.SendableUntil, "tries": a.Tries, "next_try_at": a.NextTryAt,
 				"reference": a.Reference, "created_at": a.CreatedAt, "updated_at": a.UpdatedAt,
 			})

@@ -161,13 +161,12 @@ func (d *Database) GatePlaces(_ context.Context, productID int64, userIDs []int6
 	places := []booking.Place{}
 	for _, b := range d.bookings {
 		confirmed := b.Status == booking.Confirmed
-		if b.ProductID != productID || userIDs != nil && !slices.Contains(userIDs, b.UserID) ||
-			!confirmed && !(b.Status.Live() && b.HoldExpiresAt.After(d.moment)) {
-			continue
+		stands := confirmed || b.Status.Live() && b.HoldExpiresAt.After(d.moment)
+		if b.ProductID == productID && stands && (userIDs == nil || slices.Contains(userIDs, b.UserID)) {
+			places = append(places, booking.Place{
+				UserID: b.UserID, Token: b.HoldToken, BookingID: b.ID, Deadline: b.HoldExpiresAt, Confirmed: confirmed,
+			})
 		}
-		places = append(places, booking.Place{
-			UserID: b.UserID, Token: b.HoldToken, BookingID: b.ID, Deadline: b.HoldExpiresAt, Confirmed: confirmed,
-		})
 	}
 	return p.facts(), places, nil
 }
