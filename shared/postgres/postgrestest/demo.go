@@ -75,3 +75,20 @@ func Session(t testing.TB, url string) func(sql string, args ...any) error {
 		return err
 	}
 }
+
+// Answers opens a connection for many questions of one test, one at a time: a statement that gives one text.
+func Answers(t testing.TB, url string) func(sql string, args ...any) (string, error) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	var one sync.Mutex
+	return func(sql string, args ...any) (answer string, err error) {
+		one.Lock()
+		defer one.Unlock()
+		err = conn.QueryRow(t.Context(), sql, args...).Scan(&answer)
+		return answer, err
+	}
+}

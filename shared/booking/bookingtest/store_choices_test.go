@@ -1,0 +1,174 @@
+package bookingtest_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"stayhold/shared/booking"
+)
+
+// This file chooses what needs no hold: what operators, the sweep and readers ask.
+
+func (c *chooser) recall() operation {
+	c.requests++
+	user, scope := c.user(), pick(c, "open", "register", "approve", "approve", "approve", "complete", "cancel")
+	k := c.key(user, scope)
+	for k == nil {
+		k = c.key(user, scope)
+	}
+	return operation{"Recall", fmt.Sprintf("user %d %s %s", user, scope, describe(k)), func(s *side) answer {
+		recalled, err := s.Recall(context.Background(), *k)
+		return answer{value: recalled, err: err, undue: true}
+	}}
+}
+
+func (c *chooser) putProduct() operation {
+	d := booking.ProductDraft{ID: c.product(), Name: "Room", Price: amount(pick(c, "100", "120.50", "100", "0.001", "1e13")),
+		Status: pick(c, "ACTIVE", "ACTIVE", "ACTIVE", "ACTIVE", "ACTIVE", "INACTIVE", "SOLD_OUT")}
+	if d.ID == 999 {
+		d.Price = amount("100")
+	}
+	checkIn := pick(c, 185*time.Minute, 30*24*time.Hour+5*time.Minute, 30*24*time.Hour+5*time.Minute, -5*time.Minute)
+	stock := int64(c.IntN(3))
+	if len(c.products) < 4 && c.chance(15) {
+		d.ID, d.Stock = 0, &stock
+	}
+	return c.draft(d, checkIn)
+}
+
+func (c *chooser) draft(d booking.ProductDraft, checkIn time.Duration) operation {
+	return operation{"PutProduct", fmt.Sprintf("product %d price %s check-in in %s %s", d.ID, d.Price, checkIn, d.Status), func(s *side) answer {
+		d.SaleStartAt, d.CheckInAt, d.CheckOutAt = s.in(-61*time.Minute), s.in(checkIn), s.in(checkIn+21*time.Hour)
+		id, err := s.PutProduct(context.Background(), d)
+		if s == c.pair.fake && err == nil && !slices.Contains(c.products, id) {
+			c.products = append(c.products, id)
+		}
+		return answer{value: id, err: err}
+	}}
+}
+
+func (c *chooser) adjustStock() operation {
+	product, delta := c.product(), pick(c, int64(-2), -1, -1, 0, 1, 1, 2, 2147483647)
+	return operation{"AdjustStock", fmt.Sprintf("product %d by %d", product, delta), func(s *side) answer {
+		stock, err := s.AdjustStock(context.Background(), product, delta, "counted again")
+		return answer{value: stock, err: err}
+	}}
+}
+
+func (c *chooser) grantPoints() operation {
+	user, points := c.user(), amount(pick(c, "60", "35.25", "100", "100", "-40", "-0.001", "1e14"))
+	if c.chance(3) {
+		user = -1
+	}
+	return operation{"GrantPoints", fmt.Sprintf("user %d %s", user, points), func(s *side) answer {
+		balance, err := s.GrantPoints(context.Background(), user, points, "gift")
+		return answer{value: balance, err: err}
+	}}
+}
+
+func (c *chooser) redrive() operation {
+	id := pick(c, 0, c.booking().id)
+	return operation{"Redrive", fmt.Sprintf("booking %d", id), func(s *side) answer {
+		ids, err := s.Redrive(context.Background(), id)
+		return answer{value: ids, err: err}
+	}}
+}
+
+func (c *chooser) markSent() operation {
+	ids := []int64{int64(1 + c.IntN(8)), int64(1 + c.IntN(8))}
+	return operation{"MarkSent", fmt.Sprint(ids), func(s *side) answer {
+		return answer{err: s.MarkSent(context.Background(), ids...)}
+	}}
+}
+
+func (c *chooser) purge() operation {
+	return operation{"Purge", "", func(s *side) answer {
+		n, err := s.Purge(context.Background(), 1000)
+		return answer{value: n, err: err}
+	}}
+}
+
+// read chooses among what changes nothing.
+func (c *chooser) read() operation {
+	ctx := context.Background()
+	b, user, product, limit, cursor := c.booking(), c.user(), c.product(), 1+c.IntN(5), int64(c.IntN(4))
+	age, grace := pick(c, 0, 5*time.Minute), pick(c, 0, 3*time.Minute)
+	status := pick(c, "", booking.Init, booking.Confirmed, booking.Failed)
+	users := pick(c, nil, []int64{}, []int64{1}, []int64{2, 3})
+	r := pick(c, readers...)
+	return operation{r.method, fmt.Sprintf("booking %d user %d product %d", b.id, user, product), func(s *side) answer {
+		value, err := r.read(ctx, s, question{
+			booking: b.id, asker: user, product: product, limit: limit, cursor: cursor, age: age, grace: grace, status: status, users: users,
+		})
+		return answer{value: value, err: err}
+	}}
+}
+
+// question is what the readers are asked, each as far as it needs it.
+type question struct {
+	booking, asker, product, cursor int64
+	limit                           int
+	age, grace                      time.Duration
+	status                          booking.Status
+	users                           []int64
+}
+
+var readers = []struct {
+	method string
+	read   func(context.Context, booking.Store, question) (any, error)
+}{
+	{"Dead", func(ctx context.Context, s booking.Store, q question) (any, error) { return s.Dead(ctx, q.booking) }},
+	{"Unsent", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.Unsent(ctx, q.age, q.limit)
+	}},
+	{"ProductFacts", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.ProductFacts(ctx, q.product)
+	}},
+	{"GatePlaces", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		facts, places, err := s.GatePlaces(ctx, q.product, q.users)
+		slices.SortFunc(places, func(a, b booking.Place) int { return cmp.Compare(a.BookingID, b.BookingID) })
+		return []any{facts, places}, err
+	}},
+	{"OnSale", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.OnSale(ctx, q.cursor, q.limit)
+	}},
+	{"LapsedBookings", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.LapsedBookings(ctx, q.grace, q.limit)
+	}},
+	{"DueApprovals", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.DueApprovals(ctx, q.limit)
+	}},
+	{"DueRefunds", func(ctx context.Context, s booking.Store, q question) (any, error) { return s.DueRefunds(ctx, q.limit) }},
+	{"Booking", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.Booking(ctx, q.asker, q.booking)
+	}},
+	{"Booking", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.Booking(ctx, 0, q.booking)
+	}},
+	{"BookingsOf", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.BookingsOf(ctx, q.asker, q.status, booking.Page{Limit: q.limit, Cursor: q.cursor})
+	}},
+	{"Product", func(ctx context.Context, s booking.Store, q question) (any, error) { return s.Product(ctx, q.product) }},
+	{"Products", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.Products(ctx, booking.Page{Limit: q.limit, Cursor: q.cursor})
+	}},
+	{"FreeUnits", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.FreeUnits(ctx, []int64{2, q.product, 999, 1})
+	}},
+	{"Checkout", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		return s.Checkout(ctx, q.asker, q.product)
+	}},
+	{"Points", func(ctx context.Context, s booking.Store, q question) (any, error) { return s.Points(ctx, q.asker) }},
+	{"Ping", func(ctx context.Context, s booking.Store, q question) (any, error) { return nil, s.Ping(ctx) }},
+	{"Explain", func(ctx context.Context, s booking.Store, q question) (any, error) { return s.Explain(ctx, q.booking) }},
+	{"Breaches", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		breaches, err := s.Breaches(ctx, q.product%3)
+		slices.SortFunc(breaches, func(a, b booking.Breach) int {
+			return cmp.Or(cmp.Compare(a.Invariant, b.Invariant), cmp.Compare(a.Detail[:20], b.Detail[:20]), slices.Compare(a.BookingIDs, b.BookingIDs))
+		})
+		return breaches, err
+	}},
+}
