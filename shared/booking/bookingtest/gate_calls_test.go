@@ -16,8 +16,8 @@ var (
 	deadlines = []time.Duration{-time.Minute, 3*time.Minute + 1, 11 * time.Minute, 2*time.Hour + 400*time.Microsecond}
 )
 
-// token is one of the few that a user ever has.
-func token(user int64, n int) string { return fmt.Sprintf("%030x%x%x", 0, user, n) }
+// tokenOf is one of the few that a user ever has.
+func tokenOf(user int64, n int) string { return fmt.Sprintf("%030x%x%x", 0, user, n) }
 
 func pick[T any](d *duo, from []T) T { return from[d.IntN(len(from))] }
 
@@ -61,7 +61,7 @@ func (d *duo) call() {
 func (d *duo) hold(product int64) (h booking.Hold, text string) {
 	user := pick(d, users)
 	n := d.IntN(2)
-	return booking.Hold{ProductID: product, UserID: user, Token: token(user, n)}, fmt.Sprintf("product %d user %d token %d", product, user, n)
+	return booking.Hold{ProductID: product, UserID: user, Token: tokenOf(user, n)}, fmt.Sprintf("product %d user %d token %d", product, user, n)
 }
 
 func (d *duo) place(product int64) {
@@ -224,7 +224,7 @@ func (s side) seated(seats []seat) []booking.Place {
 }
 
 func (s side) sit(p seat) booking.Place {
-	place := booking.Place{UserID: p.user, Token: token(p.user, p.token), BookingID: p.id, Confirmed: p.id != 0}
+	place := booking.Place{UserID: p.user, Token: tokenOf(p.user, p.token), BookingID: p.id, Confirmed: p.id != 0}
 	if !place.Confirmed {
 		place.Deadline = s.in(p.left)
 	}
@@ -328,7 +328,7 @@ func (d *duo) correct(product int64) {
 }
 
 func (s side) correction(w correction) booking.Correction {
-	c := booking.Correction{Place: booking.Place{UserID: w.user, Token: token(w.user, w.token)}}
+	c := booking.Correction{Place: booking.Place{UserID: w.user, Token: tokenOf(w.user, w.token)}}
 	switch w.kind {
 	case "confirm":
 		c.Confirmed, c.BookingID = true, w.id

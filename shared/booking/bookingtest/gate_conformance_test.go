@@ -199,11 +199,11 @@ func TestGateRoundsMoments(t *testing.T) {
 		facts := booking.Facts{ProductID: 1, Version: 1, Stock: 2, Active: true, SaleStartAt: s.in(-time.Hour), CheckInAt: whole.Add(time.Nanosecond)}
 		must(t, s.warm(ctx, facts))
 		for user, part := range map[int64]time.Duration{1: 1, 2: time.Millisecond} {
-			if code, err := s.Ensure(ctx, booking.Hold{ProductID: 1, UserID: user, Token: token(user, 0)}, whole.Add(part)); err != nil || code != booking.EnsureOK {
+			if code, err := s.Ensure(ctx, booking.Hold{ProductID: 1, UserID: user, Token: tokenOf(user, 0)}, whole.Add(part)); err != nil || code != booking.EnsureOK {
 				t.Fatalf("%T: ensure %s %v", s.Gate, code, err)
 			}
 		}
-		p, err := s.Place(ctx, booking.Hold{ProductID: 1, UserID: 3, Token: token(3, 0)}, time.Minute)
+		p, err := s.Place(ctx, booking.Hold{ProductID: 1, UserID: 3, Token: tokenOf(3, 0)}, time.Minute)
 		if want := whole.Add(time.Millisecond); err != nil || p.Code != booking.PlaceSoldOut || p.Deadline != want {
 			t.Errorf("%T: %+v %v, want %v", s.Gate, p, err, want)
 		}
@@ -222,7 +222,7 @@ func TestGateIsBroughtBack(t *testing.T) {
 	g := bookingtest.NewGate(func() time.Time { return now })
 	facts := booking.Facts{ProductID: 1, Version: 1, Stock: 2, Active: true, SaleStartAt: now.Add(-time.Hour), CheckInAt: now.Add(time.Hour)}
 	must(t, side{g, now}.warm(ctx, facts))
-	one := booking.Hold{ProductID: 1, UserID: 1, Token: token(1, 0)}
+	one := booking.Hold{ProductID: 1, UserID: 1, Token: tokenOf(1, 0)}
 	if p, err := g.Place(ctx, one, 5*time.Minute); err != nil || p.Code != booking.PlaceNew {
 		t.Fatalf("%+v %v", p, err)
 	}
@@ -234,7 +234,7 @@ func TestGateIsBroughtBack(t *testing.T) {
 		if ok, err := g.PutFacts(ctx, facts); err != nil || !ok {
 			t.Fatalf("%v %v", ok, err)
 		}
-		if p, err := g.Place(ctx, booking.Hold{ProductID: 1, UserID: 2, Token: token(2, 0)}, time.Minute); err != nil || p.Code != booking.PlaceNew {
+		if p, err := g.Place(ctx, booking.Hold{ProductID: 1, UserID: 2, Token: tokenOf(2, 0)}, time.Minute); err != nil || p.Code != booking.PlaceNew {
 			t.Fatalf("%+v %v", p, err)
 		}
 		g.Restore(saved)

@@ -14,24 +14,24 @@ import (
 
 func (c *chooser) recall() operation {
 	c.requests++
-	user, scope := c.user(), pick(c, "open", "register", "approve", "approve", "approve", "complete", "cancel")
+	user, scope := c.user(), among(c, "open", "register", "approve", "approve", "approve", "complete", "cancel")
 	k := c.key(user, scope)
 	for k == nil {
 		k = c.key(user, scope)
 	}
-	return operation{"Recall", fmt.Sprintf("user %d %s %s", user, scope, describe(k)), func(s *side) answer {
+	return operation{"Recall", fmt.Sprintf("user %d %s %s", user, scope, describe(k)), func(s *party) reply {
 		recalled, err := s.Recall(context.Background(), *k)
-		return answer{value: recalled, err: err, undue: true}
+		return reply{value: recalled, err: err, undue: true}
 	}}
 }
 
 func (c *chooser) putProduct() operation {
-	d := booking.ProductDraft{ID: c.product(), Name: "Room", Price: amount(pick(c, "100", "120.50", "100", "0.001", "1e13")),
-		Status: pick(c, "ACTIVE", "ACTIVE", "ACTIVE", "ACTIVE", "ACTIVE", "INACTIVE", "SOLD_OUT")}
+	d := booking.ProductDraft{ID: c.product(), Name: "Room", Price: amount(among(c, "100", "120.50", "100", "0.001", "1e13")),
+		Status: among(c, "ACTIVE", "ACTIVE", "ACTIVE", "ACTIVE", "ACTIVE", "INACTIVE", "SOLD_OUT")}
 	if d.ID == 999 {
 		d.Price = amount("100")
 	}
-	checkIn := pick(c, 185*time.Minute, 30*24*time.Hour+5*time.Minute, 30*24*time.Hour+5*time.Minute, -5*time.Minute)
+	checkIn := among(c, 185*time.Minute, 30*24*time.Hour+5*time.Minute, 30*24*time.Hour+5*time.Minute, -5*time.Minute)
 	stock := int64(c.IntN(3))
 	if len(c.products) < 4 && c.chance(15) {
 		d.ID, d.Stock = 0, &stock
@@ -40,54 +40,54 @@ func (c *chooser) putProduct() operation {
 }
 
 func (c *chooser) draft(d booking.ProductDraft, checkIn time.Duration) operation {
-	return operation{"PutProduct", fmt.Sprintf("product %d price %s check-in in %s %s", d.ID, d.Price, checkIn, d.Status), func(s *side) answer {
+	return operation{"PutProduct", fmt.Sprintf("product %d price %s check-in in %s %s", d.ID, d.Price, checkIn, d.Status), func(s *party) reply {
 		d.SaleStartAt, d.CheckInAt, d.CheckOutAt = s.in(-61*time.Minute), s.in(checkIn), s.in(checkIn+21*time.Hour)
 		id, err := s.PutProduct(context.Background(), d)
 		if s == c.pair.fake && err == nil && !slices.Contains(c.products, id) {
 			c.products = append(c.products, id)
 		}
-		return answer{value: id, err: err}
+		return reply{value: id, err: err}
 	}}
 }
 
 func (c *chooser) adjustStock() operation {
-	product, delta := c.product(), pick(c, int64(-2), -1, -1, 0, 1, 1, 2, 2147483647)
-	return operation{"AdjustStock", fmt.Sprintf("product %d by %d", product, delta), func(s *side) answer {
+	product, delta := c.product(), among(c, int64(-2), -1, -1, 0, 1, 1, 2, 2147483647)
+	return operation{"AdjustStock", fmt.Sprintf("product %d by %d", product, delta), func(s *party) reply {
 		stock, err := s.AdjustStock(context.Background(), product, delta, "counted again")
-		return answer{value: stock, err: err}
+		return reply{value: stock, err: err}
 	}}
 }
 
 func (c *chooser) grantPoints() operation {
-	user, points := c.user(), amount(pick(c, "60", "35.25", "100", "100", "-40", "-0.001", "1e14"))
+	user, points := c.user(), amount(among(c, "60", "35.25", "100", "100", "-40", "-0.001", "1e14"))
 	if c.chance(3) {
 		user = -1
 	}
-	return operation{"GrantPoints", fmt.Sprintf("user %d %s", user, points), func(s *side) answer {
+	return operation{"GrantPoints", fmt.Sprintf("user %d %s", user, points), func(s *party) reply {
 		balance, err := s.GrantPoints(context.Background(), user, points, "gift")
-		return answer{value: balance, err: err}
+		return reply{value: balance, err: err}
 	}}
 }
 
 func (c *chooser) redrive() operation {
-	id := pick(c, 0, c.booking().id)
-	return operation{"Redrive", fmt.Sprintf("booking %d", id), func(s *side) answer {
+	id := among(c, 0, c.booking().id)
+	return operation{"Redrive", fmt.Sprintf("booking %d", id), func(s *party) reply {
 		ids, err := s.Redrive(context.Background(), id)
-		return answer{value: ids, err: err}
+		return reply{value: ids, err: err}
 	}}
 }
 
 func (c *chooser) markSent() operation {
 	ids := []int64{int64(1 + c.IntN(8)), int64(1 + c.IntN(8))}
-	return operation{"MarkSent", fmt.Sprint(ids), func(s *side) answer {
-		return answer{err: s.MarkSent(context.Background(), ids...)}
+	return operation{"MarkSent", fmt.Sprint(ids), func(s *party) reply {
+		return reply{err: s.MarkSent(context.Background(), ids...)}
 	}}
 }
 
 func (c *chooser) purge() operation {
-	return operation{"Purge", "", func(s *side) answer {
+	return operation{"Purge", "", func(s *party) reply {
 		n, err := s.Purge(context.Background(), 1000)
-		return answer{value: n, err: err}
+		return reply{value: n, err: err}
 	}}
 }
 
@@ -95,15 +95,15 @@ func (c *chooser) purge() operation {
 func (c *chooser) read() operation {
 	ctx := context.Background()
 	b, user, product, limit, cursor := c.booking(), c.user(), c.product(), 1+c.IntN(5), int64(c.IntN(4))
-	age, grace := pick(c, 0, 5*time.Minute), pick(c, 0, 3*time.Minute)
-	status := pick(c, "", booking.Init, booking.Confirmed, booking.Failed)
-	users := pick(c, nil, []int64{}, []int64{1}, []int64{2, 3})
-	r := pick(c, readers...)
-	return operation{r.method, fmt.Sprintf("booking %d user %d product %d", b.id, user, product), func(s *side) answer {
+	age, grace := among(c, 0, 5*time.Minute), among(c, 0, 3*time.Minute)
+	status := among(c, "", booking.Init, booking.Confirmed, booking.Failed)
+	users := among(c, nil, []int64{}, []int64{1}, []int64{2, 3})
+	r := among(c, readers...)
+	return operation{r.method, fmt.Sprintf("booking %d user %d product %d", b.id, user, product), func(s *party) reply {
 		value, err := r.read(ctx, s, question{
 			booking: b.id, asker: user, product: product, limit: limit, cursor: cursor, age: age, grace: grace, status: status, users: users,
 		})
-		return answer{value: value, err: err}
+		return reply{value: value, err: err}
 	}}
 }
 

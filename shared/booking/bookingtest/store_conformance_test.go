@@ -104,7 +104,7 @@ func (c *chooser) next(n int) (operation, time.Duration) {
 	}
 	var passed time.Duration
 	if c.chance(8) {
-		passed = pick(c, 10*time.Minute, 10*time.Minute, 10*time.Minute, 30*time.Minute, 30*time.Minute, 25*time.Hour, 8*24*time.Hour)
+		passed = among(c, 10*time.Minute, 10*time.Minute, 10*time.Minute, 30*time.Minute, 30*time.Minute, 25*time.Hour, 8*24*time.Hour)
 	}
 	return c.choose(), passed
 }
@@ -120,13 +120,13 @@ func list(trace []operation) string {
 // differentRow holds all rows against each other, and tells the first difference.
 func (p *pair) differentRow() string {
 	var fake, real map[string][]map[string]any
-	_, _, inTime := p.both(func(s *side) answer {
+	_, _, inTime := p.both(func(s *party) reply {
 		if s == p.fake {
 			fake = s.rows()
 		} else {
 			real = s.rows()
 		}
-		return answer{}
+		return reply{}
 	})
 	if !inTime {
 		return ""
@@ -143,9 +143,9 @@ func (p *pair) differentRow() string {
 }
 
 // row gives a row as an answer. What a key remembers is compared when it is recalled.
-func row(t table, rows []map[string]any, i int) answer {
+func row(t table, rows []map[string]any, i int) reply {
 	if i >= len(rows) {
-		return answer{}
+		return reply{}
 	}
 	if slices.Contains(unnamed, t.name) {
 		delete(rows[i], "id")
@@ -153,7 +153,7 @@ func row(t table, rows []map[string]any, i int) answer {
 	if outcome, ok := rows[i]["outcome"]; ok {
 		rows[i]["outcome"] = outcome != nil && !(reflect.ValueOf(outcome).Kind() == reflect.Pointer && reflect.ValueOf(outcome).IsNil())
 	}
-	return answer{value: rows[i]}
+	return reply{value: rows[i]}
 }
 
 // coverage is which methods were called, and which errors each gave.

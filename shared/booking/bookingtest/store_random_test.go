@@ -15,7 +15,7 @@ import (
 type operation struct {
 	method string
 	detail string
-	run    func(s *side) answer
+	run    func(s *party) reply
 }
 
 func (o operation) String() string { return o.method + " " + o.detail }
@@ -38,7 +38,7 @@ type opened struct {
 
 func (c *chooser) chance(percent int) bool { return c.IntN(100) < percent }
 
-func pick[T any](c *chooser, from ...T) T { return from[c.IntN(len(from))] }
+func among[T any](c *chooser, from ...T) T { return from[c.IntN(len(from))] }
 
 func (c *chooser) user() int64 { return int64(1 + c.IntN(3)) }
 
@@ -65,7 +65,7 @@ func (c *chooser) product() int64 {
 	if c.chance(3) {
 		return 999
 	}
-	return pick(c, c.products...)
+	return among(c, c.products...)
 }
 
 // key gives an Idempotency-Key to some requests: a few, used again and again.
@@ -75,7 +75,7 @@ func (c *chooser) key(user int64, method string) *booking.IdempotencyKey {
 		return nil
 	}
 	return &booking.IdempotencyKey{
-		UserID: user, Scope: method, Key: pick(c, "k1", "k2", "k3", "k4", "k5", "k6"), Fingerprint: pick(c, "same", "same", "same", "other"),
+		UserID: user, Scope: method, Key: among(c, "k1", "k2", "k3", "k4", "k5", "k6"), Fingerprint: among(c, "same", "same", "same", "other"),
 		RequestID: fmt.Sprintf("request-%d", c.requests),
 	}
 }
@@ -117,22 +117,22 @@ func (c *chooser) choose() operation {
 }
 
 func (c *chooser) open() operation {
-	o := booking.Opening{MaxOpenHolds: pick(c, 1, 2, 2, 5)}
+	o := booking.Opening{MaxOpenHolds: among(c, 1, 2, 2, 5)}
 	o.Hold.UserID, o.Hold.ProductID = c.user(), c.product()
 	o.Hold.Token = fmt.Sprintf("token-%d", 1+c.requests)
 	if c.chance(12) {
 		o.Hold.Token = fmt.Sprintf("token-%d", 1+c.IntN(1+c.requests))
 	}
-	ttl := pick(c, 4*time.Minute, 46*time.Minute)
+	ttl := among(c, 4*time.Minute, 46*time.Minute)
 	o.Key = c.key(o.Hold.UserID, "open")
 	return operation{"Open", fmt.Sprintf("user %d product %d %s for %s, at most %d %s", o.Hold.UserID, o.Hold.ProductID, o.Hold.Token, ttl, o.MaxOpenHolds, describe(o.Key)),
-		func(s *side) answer {
+		func(s *party) reply {
 			o.Deadline = s.in(ttl)
 			r, err := s.Open(context.Background(), o)
 			if s == c.pair.fake && err == nil {
 				c.bookings = append(c.bookings, opened{r.Booking.ID, r.Booking.UserID, r.Booking.Total})
 			}
-			return answer{value: r, err: err}
+			return reply{value: r, err: err}
 		}}
 }
 
@@ -141,7 +141,7 @@ func (c *chooser) register() operation {
 	r := booking.Registration{UserID: c.asker(b), BookingID: b.id, Key: c.key(b.user, "register")}
 	part := func(m booking.Method, a decimal.Decimal) booking.Part { return booking.Part{Method: m, Amount: a} }
 	few, some := amount("30.50"), amount("45")
-	r.Set = pick(c,
+	r.Set = among(c,
 		booking.Set{part(booking.Card, b.total)}, booking.Set{part(booking.Card, b.total)}, booking.Set{part(booking.YPay, b.total)},
 		booking.Set{part(booking.Point, few), part(booking.Card, b.total.Sub(few))},
 		booking.Set{part(booking.Card, b.total.Sub(few)), part(booking.Point, few)},
@@ -151,26 +151,26 @@ func (c *chooser) register() operation {
 		booking.Set{part(booking.Card, some)},
 	)
 	return operation{"Register", fmt.Sprintf("user %d booking %d %v %s", r.UserID, r.BookingID, r.Set, describe(r.Key)),
-		func(s *side) answer {
+		func(s *party) reply {
 			result, err := s.Register(context.Background(), r)
-			return answer{value: result, err: err}
+			return reply{value: result, err: err}
 		}}
 }
 
 func (c *chooser) beginApproval() operation {
 	b := c.booking()
 	r := booking.ApprovalRequest{
-		UserID: c.asker(b), BookingID: b.id, PaymentKey: pick(c, "pk", "pk", "pk", "pk", "pk", "pk-2", ""), Owner: fmt.Sprintf("owner-%d", c.requests),
-		Lease: pick(c, time.Minute, 23*time.Minute), SendTime: time.Minute, Window: 12 * time.Minute, Limit: 64 * time.Minute,
+		UserID: c.asker(b), BookingID: b.id, PaymentKey: among(c, "pk", "pk", "pk", "pk", "pk", "pk-2", ""), Owner: fmt.Sprintf("owner-%d", c.requests),
+		Lease: among(c, time.Minute, 23*time.Minute), SendTime: time.Minute, Window: 12 * time.Minute, Limit: 64 * time.Minute,
 		Key: c.key(b.user, "approve"),
 	}
 	return operation{"BeginApproval", fmt.Sprintf("user %d booking %d %q lease %s %s", r.UserID, b.id, r.PaymentKey, r.Lease, describe(r.Key)),
-		func(s *side) answer {
+		func(s *party) reply {
 			in, result, err := s.BeginApproval(context.Background(), r)
 			if in != nil {
 				s.intents = append(s.intents, *in)
 			}
-			return answer{value: struct {
+			return reply{value: struct {
 				Intent *booking.Intent
 				Result booking.Result
 			}{in, result}, err: err}
@@ -186,36 +186,36 @@ func (c *chooser) endApproval() operation {
 		n = c.IntN(n + 1)
 	}
 	f := booking.Finding{
-		Code: pick(c, booking.FoundApproved, booking.FoundApproved, booking.FoundApproved, booking.FoundApproved, booking.FoundDeclined,
+		Code: among(c, booking.FoundApproved, booking.FoundApproved, booking.FoundApproved, booking.FoundApproved, booking.FoundDeclined,
 			booking.FoundUnknown, booking.FoundUnknown, booking.FoundMismatched, booking.FoundNotSent, booking.FoundHoldLost, booking.FoundClosed),
-		ByLookup: c.chance(30), DeclineCode: "INSUFFICIENT_FUNDS", Reference: pick(c, "", "ref-1"), Amount: amount("77"),
+		ByLookup: c.chance(30), DeclineCode: "INSUFFICIENT_FUNDS", Reference: among(c, "", "ref-1"), Amount: amount("77"),
 	}
 	return operation{"EndApproval", fmt.Sprintf("intent %d of booking %d %s %t", n, c.pair.fake.intents[n].BookingID, f.Code, f.ByLookup),
-		func(s *side) answer {
+		func(s *party) reply {
 			r, err := s.EndApproval(context.Background(), s.intents[n], f)
-			return answer{value: r, err: err}
+			return reply{value: r, err: err}
 		}}
 }
 
 func (c *chooser) claimApproval() operation {
-	b, owner, lease := c.booking(), fmt.Sprintf("owner-%d", c.requests), pick(c, time.Minute, 23*time.Minute)
-	return operation{"ClaimApproval", fmt.Sprintf("booking %d lease %s", b.id, lease), func(s *side) answer {
+	b, owner, lease := c.booking(), fmt.Sprintf("owner-%d", c.requests), among(c, time.Minute, 23*time.Minute)
+	return operation{"ClaimApproval", fmt.Sprintf("booking %d lease %s", b.id, lease), func(s *party) reply {
 		in, err := s.ClaimApproval(context.Background(), b.id, owner, lease, 14*time.Minute)
 		if err == nil {
 			s.intents = append(s.intents, in)
 		}
-		return answer{value: in, err: err}
+		return reply{value: in, err: err}
 	}}
 }
 
 func (c *chooser) claimRefund() operation {
-	b, owner, lease := c.booking(), fmt.Sprintf("owner-%d", c.requests), pick(c, time.Minute, 23*time.Minute)
-	return operation{"ClaimRefund", fmt.Sprintf("booking %d lease %s", b.id, lease), func(s *side) answer {
+	b, owner, lease := c.booking(), fmt.Sprintf("owner-%d", c.requests), among(c, time.Minute, 23*time.Minute)
+	return operation{"ClaimRefund", fmt.Sprintf("booking %d lease %s", b.id, lease), func(s *party) reply {
 		in, err := s.ClaimRefund(context.Background(), b.id, owner, lease)
 		if err == nil {
 			s.refunds = append(s.refunds, in)
 		}
-		return answer{value: in, err: err}
+		return reply{value: in, err: err}
 	}}
 }
 
@@ -227,50 +227,50 @@ func (c *chooser) endRefund() operation {
 	if c.chance(25) {
 		n = c.IntN(n + 1)
 	}
-	back, reference := c.chance(40), pick(c, "", "back-1")
-	return operation{"EndRefund", fmt.Sprintf("refund %d of booking %d back %t", n, c.pair.fake.refunds[n].BookingID, back), func(s *side) answer {
-		return answer{err: s.EndRefund(context.Background(), s.refunds[n], back, reference)}
+	back, reference := c.chance(40), among(c, "", "back-1")
+	return operation{"EndRefund", fmt.Sprintf("refund %d of booking %d back %t", n, c.pair.fake.refunds[n].BookingID, back), func(s *party) reply {
+		return reply{err: s.EndRefund(context.Background(), s.refunds[n], back, reference)}
 	}}
 }
 
 func (c *chooser) complete() operation {
 	b := c.booking()
-	r := booking.Completion{UserID: c.asker(b), BookingID: b.id, MinLeft: pick(c, 0, time.Minute), Key: c.key(b.user, "complete")}
-	held := pick(c, 0, 0, 3*time.Minute, 53*time.Minute)
-	return operation{"Complete", fmt.Sprintf("user %d booking %d left %s held %s %s", r.UserID, b.id, r.MinLeft, held, describe(r.Key)), func(s *side) answer {
+	r := booking.Completion{UserID: c.asker(b), BookingID: b.id, MinLeft: among(c, 0, time.Minute), Key: c.key(b.user, "complete")}
+	held := among(c, 0, 0, 3*time.Minute, 53*time.Minute)
+	return operation{"Complete", fmt.Sprintf("user %d booking %d left %s held %s %s", r.UserID, b.id, r.MinLeft, held, describe(r.Key)), func(s *party) reply {
 		if held > 0 {
 			r.Held = s.in(held)
 		}
 		result, err := s.Complete(context.Background(), r)
-		return answer{value: result, err: err}
+		return reply{value: result, err: err}
 	}}
 }
 
 func (c *chooser) surrender() operation {
 	b := c.booking()
-	r := booking.Surrender{BookingID: b.id, Cause: pick(c, booking.ErrHoldExpired, booking.ErrInsufficientPoints, booking.ErrSoldOut), Key: c.key(b.user, "complete")}
-	return operation{"Surrender", fmt.Sprintf("booking %d %s %s", b.id, r.Cause.Code, describe(r.Key)), func(s *side) answer {
+	r := booking.Surrender{BookingID: b.id, Cause: among(c, booking.ErrHoldExpired, booking.ErrInsufficientPoints, booking.ErrSoldOut), Key: c.key(b.user, "complete")}
+	return operation{"Surrender", fmt.Sprintf("booking %d %s %s", b.id, r.Cause.Code, describe(r.Key)), func(s *party) reply {
 		result, err := s.Surrender(context.Background(), r)
-		return answer{value: result, err: err}
+		return reply{value: result, err: err}
 	}}
 }
 
 func (c *chooser) cancel() operation {
 	b := c.booking()
-	r := booking.Cancellation{UserID: c.asker(b), BookingID: b.id, Reason: pick(c, "", "changed my mind"), Key: c.key(b.user, "cancel")}
+	r := booking.Cancellation{UserID: c.asker(b), BookingID: b.id, Reason: among(c, "", "changed my mind"), Key: c.key(b.user, "cancel")}
 	if c.chance(15) {
 		r.UserID = 0
 	}
-	return operation{"Cancel", fmt.Sprintf("user %d booking %d %s", r.UserID, b.id, describe(r.Key)), func(s *side) answer {
+	return operation{"Cancel", fmt.Sprintf("user %d booking %d %s", r.UserID, b.id, describe(r.Key)), func(s *party) reply {
 		result, err := s.Cancel(context.Background(), r)
-		return answer{value: result, err: err}
+		return reply{value: result, err: err}
 	}}
 }
 
 func (c *chooser) lapse() operation {
-	b, grace := c.booking(), pick(c, 0, 3*time.Minute)
-	return operation{"Lapse", fmt.Sprintf("booking %d grace %s", b.id, grace), func(s *side) answer {
+	b, grace := c.booking(), among(c, 0, 3*time.Minute)
+	return operation{"Lapse", fmt.Sprintf("booking %d grace %s", b.id, grace), func(s *party) reply {
 		result, err := s.Lapse(context.Background(), b.id, grace)
-		return answer{value: result, err: err}
+		return reply{value: result, err: err}
 	}}
 }

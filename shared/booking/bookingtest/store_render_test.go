@@ -17,7 +17,7 @@ import (
 )
 
 // answer is what one side said to an operation.
-type answer struct {
+type reply struct {
 	value any
 	err   error
 	undue bool // its times were written down long ago, and did not pass with the rows
@@ -26,12 +26,12 @@ type answer struct {
 // rendering is an answer as a text in which every time is an @, and apart from it how
 // far each time is from the side's clock.
 type rendering struct {
-	side  *side
+	side  *party
 	text  strings.Builder
 	times []time.Duration
 }
 
-func (s *side) render(a answer) *rendering {
+func (s *party) render(a reply) *rendering {
 	r := &rendering{side: s}
 	r.value(reflect.ValueOf(a.value))
 	r.text.WriteString(" / ")
@@ -160,7 +160,7 @@ func (r *rendering) string(s string) {
 }
 
 // order gives an order id the same name on both sides.
-func (s *side) order(id string) string {
+func (s *party) order(id string) string {
 	if s.orders[id] == "" {
 		s.orders[id] = fmt.Sprintf("order-%d", len(s.orders)+1)
 	}

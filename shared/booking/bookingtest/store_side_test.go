@@ -18,7 +18,7 @@ import (
 
 // side is one of the two databases that are given the same operations. Their clocks
 // differ once time has passed: in the fake the clock moves, in Postgres the rows do.
-type side struct {
+type party struct {
 	booking.Store
 	moment  time.Time // its clock when the operation under way began
 	intents []booking.Intent
@@ -28,12 +28,12 @@ type side struct {
 }
 
 // in is a moment of the side's own clock.
-func (s *side) in(span time.Duration) time.Time { return s.moment.Add(span) }
+func (s *party) in(span time.Duration) time.Time { return s.moment.Add(span) }
 
 // pair is the fake and the real database, side by side.
 type pair struct {
 	t          *testing.T
-	fake, real *side
+	fake, real *party
 	beside     func(sql string, args ...any) error
 	ask        func(sql string, args ...any) (string, error)
 	ahead      time.Duration // of the fake's clock
@@ -53,7 +53,7 @@ func newPair(t *testing.T) *pair {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	p := &pair{t: t, beside: postgrestest.Session(t, url), ask: postgrestest.Answers(t, url), real: &side{Store: store}}
+	p := &pair{t: t, beside: postgrestest.Session(t, url), ask: postgrestest.Answers(t, url), real: &party{Store: store}}
 	p.real.rows = p.realRows
 	p.clear()
 	return p
@@ -97,11 +97,11 @@ func (p *pair) clear() {
 		}
 		return sql
 	})
-	fake := &side{orders: map[string]string{}}
+	fake := &party{orders: map[string]string{}}
 	db := bookingtest.NewDatabase(func() time.Time { return fake.moment })
 	fake.Store, fake.rows = db, func() map[string][]map[string]any { return fakeRows(db.Rows()) }
 	p.fake, p.ahead, p.passed = fake, 0, time.Now()
-	*p.real = side{Store: p.real.Store, rows: p.real.rows, orders: map[string]string{}}
+	*p.real = party{Store: p.real.Store, rows: p.real.rows, orders: map[string]string{}}
 }
 
 func (p *pair) exec(sql string) {
@@ -141,7 +141,7 @@ func (p *pair) pass(span time.Duration) {
 const slow = 400 * time.Millisecond
 
 // both runs one operation on both sides.
-func (p *pair) both(run func(s *side) answer) (fake, real answer, inTime bool) {
+func (p *pair) both(run func(s *party) reply) (fake, real reply, inTime bool) {
 	begun := time.Now()
 	p.real.moment = begun
 	p.fake.moment = begun.Add(p.ahead)
