@@ -138,6 +138,9 @@ func (e encounter) run(t *testing.T, c *choices, trace func(string, ...any)) []s
 		}
 		w.step(running[dying], bookingtest.DiesBefore)
 	}
+	if !died && !w.judge.lenient {
+		w.judge.held(w)
+	}
 	w.settle()
 	return w.judge.faults
 }

@@ -84,21 +84,38 @@ func (j *judge) always(w *world) {
 }
 
 // admitted is G2, as far as the bookings show it: no more units are sold and held than
-// there are. A booking whose charge is under way is not counted: its deadline is
-// lengthened before the gate is asked.
+// there are. A booking whose deadline was lengthened for a charge that has not come
+// through is not counted: the gate is asked for its part after the database.
 func (j *judge) admitted(rows bookingtest.Rows) {
-	charging := map[int64]bool{}
-	for _, a := range rows.Attempts {
-		charging[a.BookingID] = charging[a.BookingID] || a.Kind == bookingtest.ApproveAttempt && waiting(a)
+	lengthened := map[int64]bool{}
+	for _, p := range rows.Payments {
+		lengthened[p.BookingID] = lengthened[p.BookingID] || p.HoldExtended && p.Status != booking.PaymentSuccess
 	}
 	units := map[int64][]int64{}
 	for _, b := range rows.Bookings {
-		if b.Status == booking.Confirmed || b.Status.Live() && b.HoldExpiresAt.After(time.Now()) && !charging[b.ID] {
+		if b.Status == booking.Confirmed || b.Status.Live() && b.HoldExpiresAt.After(time.Now()) && !lengthened[b.ID] {
 			units[b.ProductID] = append(units[b.ProductID], b.ID)
 		}
 	}
 	for _, p := range rows.Products {
 		j.holds(int64(len(units[p.ID])) <= p.TotalStock, "G2: product %d has %d units, and bookings %v hold or have one", p.ID, p.TotalStock, units[p.ID])
+	}
+}
+
+// held is G1 of a meeting that everybody survived: who has paid, and is in time, has his
+// unit in the gate.
+func (j *judge) held(w *world) {
+	rows := w.db.Rows()
+	charged := map[int64]bool{}
+	for _, p := range rows.Payments {
+		charged[p.BookingID] = charged[p.BookingID] || p.Status == booking.PaymentSuccess
+	}
+	for _, b := range rows.Bookings {
+		if b.Status != booking.PaymentPending || !charged[b.ID] || !b.HoldExpiresAt.After(time.Now()) {
+			continue
+		}
+		code, err := w.gate.Ensure(w.ctx, booking.Hold{ProductID: b.ProductID, UserID: b.UserID, Token: b.HoldToken}, time.Time{})
+		j.holds(err == nil && (code == booking.EnsureOK || code == booking.EnsureCold), "G1: booking %d is paid and in time, and the gate says %s", b.ID, code)
 	}
 }
 
