@@ -116,7 +116,7 @@ func (a *audit) paid() {
 			ready = ready || p.BookingID == b.ID && p.Status == booking.PaymentReady
 		}
 		if ready || !paid.Equal(b.TotalAmount) {
-			a.breach([]int64{b.ID}, "booking %d is CONFIRMED, paid %s of %s", b.ID, paid, text(b.TotalAmount))
+			a.breach([]int64{b.ID}, "booking %d is CONFIRMED, paid %s of %s", b.ID, text(paid), text(b.TotalAmount))
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (a *audit) balanced() {
 	for _, u := range a.balances {
 		sum := a.sum(func(l *LedgerRow) bool { return l.UserID == u.UserID })
 		if !sum.Equal(u.Balance) {
-			a.breach([]int64{}, "user %d has %s points, and his ledger says %s", u.UserID, text(u.Balance), sum)
+			a.breach([]int64{}, "user %d has %s points, and his ledger says %s", u.UserID, text(u.Balance), text(sum))
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (a *audit) moved() {
 			want = p.Amount.Neg()
 		}
 		if !sum.Equal(want) {
-			a.breach([]int64{p.BookingID}, "payment %d of booking %d is %s and its points moved %s", p.ID, p.BookingID, p.Status, sum)
+			a.breach([]int64{p.BookingID}, "payment %d of booking %d is %s and its points moved %s", p.ID, p.BookingID, p.Status, text(sum))
 		}
 	}
 }

@@ -7,21 +7,28 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"stayhold/shared/booking"
 )
 
 // This file chooses what needs no hold: what operators, the sweep and readers ask.
 
 func (c *chooser) recall() operation {
-	c.requests++
-	user, scope := c.user(), among(c, "open", "register", "approve", "approve", "approve", "complete", "cancel")
-	k := c.key(user, scope)
-	for k == nil {
-		k = c.key(user, scope)
+	k := booking.IdempotencyKey{UserID: c.user(), Scope: "open", Key: "never"}
+	if len(c.keys) > 0 && c.chance(95) {
+		k = c.keys[max(0, len(c.keys)-1-c.IntN(6))]
+		for _, late := range slices.Backward(c.keys) {
+			if late.Scope == "approve" && c.chance(50) {
+				k = late // the only scope whose keys are claimed
+				break
+			}
+		}
+		k.Fingerprint = among(c, k.Fingerprint, k.Fingerprint, "other")
 	}
-	return operation{"Recall", fmt.Sprintf("user %d %s %s", user, scope, describe(k)), func(s *party) reply {
-		recalled, err := s.Recall(context.Background(), *k)
-		return reply{value: recalled, err: err, undue: true}
+	return operation{"Recall", fmt.Sprintf("user %d %s %s", k.UserID, k.Scope, describe(&k)), func(s *party) reply {
+		recalled, err := s.Recall(context.Background(), k)
+		return reply{value: recalled, err: err}
 	}}
 }
 
@@ -51,7 +58,10 @@ func (c *chooser) draft(d booking.ProductDraft, checkIn time.Duration) operation
 }
 
 func (c *chooser) adjustStock() operation {
-	product, delta := c.product(), among(c, int64(-2), -1, -1, 0, 1, 1, 2, 2147483647)
+	return c.adjust(c.product(), among(c, int64(-9), -2, -1, -1, 0, 1, 1, 2, 2147483647))
+}
+
+func (c *chooser) adjust(product, delta int64) operation {
 	return operation{"AdjustStock", fmt.Sprintf("product %d by %d", product, delta), func(s *party) reply {
 		stock, err := s.AdjustStock(context.Background(), product, delta, "counted again")
 		return reply{value: stock, err: err}
@@ -59,10 +69,14 @@ func (c *chooser) adjustStock() operation {
 }
 
 func (c *chooser) grantPoints() operation {
-	user, points := c.user(), amount(among(c, "60", "35.25", "100", "100", "-40", "-0.001", "1e14"))
+	user, points := c.user(), amount(among(c, "60", "35.25", "100", "-40", "-40", "-95", "-0.001", "1e14"))
 	if c.chance(3) {
 		user = -1
 	}
+	return c.grant(user, points)
+}
+
+func (c *chooser) grant(user int64, points decimal.Decimal) operation {
 	return operation{"GrantPoints", fmt.Sprintf("user %d %s", user, points), func(s *party) reply {
 		balance, err := s.GrantPoints(context.Background(), user, points, "gift")
 		return reply{value: balance, err: err}

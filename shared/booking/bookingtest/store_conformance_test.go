@@ -18,9 +18,9 @@ import (
 
 // How much the differential run does: so many seeds, so many operations of each.
 const (
-	seeds      = 160
+	seeds      = 152
 	operations = 80
-	workers    = 2
+	workers    = 4
 )
 
 // TestDatabaseConforms gives random operations to the fake and to Postgres, and holds
@@ -36,12 +36,12 @@ func TestDatabaseConforms(t *testing.T) {
 		return
 	}
 	var met coverage
-	t.Run("seeds", func(t *testing.T) {
+	t.Run("seeds", func(all *testing.T) {
 		for worker := range uint64(workers) {
-			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+			all.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
 				p := newPair(t)
-				for seed := worker + 1; seed <= seeds; seed += workers {
+				for seed := worker + 1; seed <= seeds && !all.Failed(); seed += workers {
 					p.compare(seed, &met)
 				}
 			})
@@ -102,9 +102,12 @@ func (c *chooser) next(n int) (operation, time.Duration) {
 		stock := int64(2 + n)
 		return c.draft(booking.ProductDraft{Name: "Room", Price: amount("100"), Status: "ACTIVE", Stock: &stock}, 30*24*time.Hour+5*time.Minute), 0
 	}
+	if n < 5 {
+		return c.grant(int64(n-1), amount("130")), 0
+	}
 	var passed time.Duration
-	if c.chance(8) {
-		passed = among(c, 10*time.Minute, 10*time.Minute, 10*time.Minute, 30*time.Minute, 30*time.Minute, 25*time.Hour, 8*24*time.Hour)
+	if c.chance(7) {
+		passed = among(c, 10*time.Minute, 10*time.Minute, 10*time.Minute, 10*time.Minute, 30*time.Minute, 30*time.Minute, 25*time.Hour, 8*24*time.Hour)
 	}
 	return c.choose(), passed
 }
@@ -142,16 +145,13 @@ func (p *pair) differentRow() string {
 	return ""
 }
 
-// row gives a row as an answer. What a key remembers is compared when it is recalled.
+// row gives a row as an answer.
 func row(t table, rows []map[string]any, i int) reply {
 	if i >= len(rows) {
 		return reply{}
 	}
 	if slices.Contains(unnamed, t.name) {
 		delete(rows[i], "id")
-	}
-	if outcome, ok := rows[i]["outcome"]; ok {
-		rows[i]["outcome"] = outcome != nil && !(reflect.ValueOf(outcome).Kind() == reflect.Pointer && reflect.ValueOf(outcome).IsNil())
 	}
 	return reply{value: rows[i]}
 }

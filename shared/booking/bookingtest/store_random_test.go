@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -28,6 +29,7 @@ type chooser struct {
 	pair     *pair
 	bookings []opened
 	products []int64
+	keys     []booking.IdempotencyKey
 	requests int
 }
 
@@ -71,13 +73,15 @@ func (c *chooser) product() int64 {
 // key gives an Idempotency-Key to some requests: a few, used again and again.
 func (c *chooser) key(user int64, method string) *booking.IdempotencyKey {
 	c.requests++
-	if c.chance(55) {
+	if c.chance(45) {
 		return nil
 	}
-	return &booking.IdempotencyKey{
-		UserID: user, Scope: method, Key: among(c, "k1", "k2", "k3", "k4", "k5", "k6"), Fingerprint: among(c, "same", "same", "same", "other"),
+	k := booking.IdempotencyKey{
+		UserID: user, Scope: method, Key: among(c, "k1", "k2", "k3"), Fingerprint: among(c, "same", "same", "same", "other"),
 		RequestID: fmt.Sprintf("request-%d", c.requests),
 	}
+	c.keys = append(c.keys, k)
+	return &k
 }
 
 func describe(k *booking.IdempotencyKey) string {
@@ -91,21 +95,24 @@ func amount(s string) decimal.Decimal { return decimal.RequireFromString(s) }
 
 // choose gives the next operation.
 func (c *chooser) choose() operation {
+	if len(c.bookings) == 0 && c.chance(90) {
+		return c.open()
+	}
+	some := func(on func(opened) operation) func() operation {
+		return func() operation { return on(c.booking()) }
+	}
 	table := []struct {
 		weight int
 		make   func() operation
 	}{
-		{9, c.open}, {10, c.register}, {11, c.beginApproval}, {13, c.endApproval}, {3, c.claimApproval},
-		{4, c.claimRefund}, {5, c.endRefund}, {9, c.complete}, {4, c.surrender}, {5, c.cancel}, {3, c.lapse},
-		{3, c.recall}, {3, c.putProduct}, {2, c.adjustStock}, {3, c.grantPoints}, {2, c.redrive}, {2, c.markSent},
-		{1, c.purge}, {15, c.read},
+		{35, some(c.onward)}, {8, c.open}, {3, some(c.register)}, {3, some(c.beginApproval)}, {7, c.endApproval},
+		{3, some(c.claimApproval)}, {4, some(c.claimRefund)}, {4, c.endRefund}, {3, some(c.complete)}, {2, some(c.surrender)},
+		{3, some(c.cancel)}, {3, some(c.lapse)}, {3, c.recall}, {2, c.putProduct}, {2, c.adjustStock}, {3, c.grantPoints},
+		{2, c.redrive}, {2, c.markSent}, {1, c.purge}, {12, c.read},
 	}
 	sum := 0
 	for _, entry := range table {
 		sum += entry.weight
-	}
-	if len(c.bookings) == 0 && c.chance(90) {
-		return c.open()
 	}
 	n := c.IntN(sum)
 	for _, entry := range table {
@@ -114,6 +121,51 @@ func (c *chooser) choose() operation {
 		}
 	}
 	panic("the weights are not their sum")
+}
+
+// onward does what gets the booking further.
+func (c *chooser) onward(b opened) operation {
+	c.requests++
+	now, err := c.pair.fake.Booking(context.Background(), 0, b.id)
+	if err != nil {
+		return c.open()
+	}
+	actions := now.NextActions()
+	for _, to := range []struct {
+		action booking.Action
+		do     func(opened) operation
+	}{{booking.ActionComplete, c.finish}, {booking.ActionApprove, c.beginApproval}, {booking.ActionRegister, c.register}} {
+		if slices.Contains(actions, to.action) {
+			return to.do(b)
+		}
+	}
+	refund, _ := now.Refund()
+	switch {
+	case now.Status.Live():
+		return among(c, c.settleCharge, c.settleCharge, c.claimApproval)(b)
+	case refund == booking.RefundPending || refund == booking.RefundStuck:
+		return among(c, c.claimRefund, c.claimApproval, func(opened) operation { return c.endRefund() })(b)
+	case now.Status == booking.Confirmed && c.chance(50):
+		return c.cancel(b)
+	default:
+		return c.open()
+	}
+}
+
+// finish completes, or sees to it that it cannot be completed.
+func (c *chooser) finish(b opened) operation {
+	return among(c, c.complete, c.complete, c.complete, c.complete, c.surrender, c.deplete)(b)
+}
+
+// deplete takes what the booking would need to be completed: the stock, or the points.
+func (c *chooser) deplete(b opened) operation {
+	ctx := context.Background()
+	now, _ := c.pair.fake.Booking(ctx, 0, b.id)
+	product, err := c.pair.fake.Product(ctx, now.ProductID)
+	if balance, _ := c.pair.fake.Points(ctx, b.user); balance.IsPositive() && c.chance(40) || err != nil || product.Remaining == 0 {
+		return c.grant(b.user, balance.Neg())
+	}
+	return c.adjust(product.ID, -product.Remaining)
 }
 
 func (c *chooser) open() operation {
@@ -136,8 +188,7 @@ func (c *chooser) open() operation {
 		}}
 }
 
-func (c *chooser) register() operation {
-	b := c.booking()
+func (c *chooser) register(b opened) operation {
 	r := booking.Registration{UserID: c.asker(b), BookingID: b.id, Key: c.key(b.user, "register")}
 	part := func(m booking.Method, a decimal.Decimal) booking.Part { return booking.Part{Method: m, Amount: a} }
 	few, some := amount("30.50"), amount("45")
@@ -157,8 +208,7 @@ func (c *chooser) register() operation {
 		}}
 }
 
-func (c *chooser) beginApproval() operation {
-	b := c.booking()
+func (c *chooser) beginApproval(b opened) operation {
 	r := booking.ApprovalRequest{
 		UserID: c.asker(b), BookingID: b.id, PaymentKey: among(c, "pk", "pk", "pk", "pk", "pk", "pk-2", ""), Owner: fmt.Sprintf("owner-%d", c.requests),
 		Lease: among(c, time.Minute, 23*time.Minute), SendTime: time.Minute, Window: 12 * time.Minute, Limit: 64 * time.Minute,
@@ -179,12 +229,26 @@ func (c *chooser) beginApproval() operation {
 
 func (c *chooser) endApproval() operation {
 	if len(c.pair.fake.intents) == 0 {
-		return c.beginApproval()
+		return c.beginApproval(c.booking())
 	}
 	n := len(c.pair.fake.intents) - 1
 	if c.chance(25) {
 		n = c.IntN(n + 1)
 	}
+	return c.finding(n)
+}
+
+// settleCharge ends the latest charge of the booking.
+func (c *chooser) settleCharge(b opened) operation {
+	for n, in := range slices.Backward(c.pair.fake.intents) {
+		if in.BookingID == b.id {
+			return c.finding(n)
+		}
+	}
+	return c.claimApproval(b)
+}
+
+func (c *chooser) finding(n int) operation {
 	f := booking.Finding{
 		Code: among(c, booking.FoundApproved, booking.FoundApproved, booking.FoundApproved, booking.FoundApproved, booking.FoundDeclined,
 			booking.FoundUnknown, booking.FoundUnknown, booking.FoundMismatched, booking.FoundNotSent, booking.FoundHoldLost, booking.FoundClosed),
@@ -197,8 +261,8 @@ func (c *chooser) endApproval() operation {
 		}}
 }
 
-func (c *chooser) claimApproval() operation {
-	b, owner, lease := c.booking(), fmt.Sprintf("owner-%d", c.requests), among(c, time.Minute, 23*time.Minute)
+func (c *chooser) claimApproval(b opened) operation {
+	owner, lease := fmt.Sprintf("owner-%d", c.requests), among(c, time.Minute, 23*time.Minute)
 	return operation{"ClaimApproval", fmt.Sprintf("booking %d lease %s", b.id, lease), func(s *party) reply {
 		in, err := s.ClaimApproval(context.Background(), b.id, owner, lease, 14*time.Minute)
 		if err == nil {
@@ -208,8 +272,8 @@ func (c *chooser) claimApproval() operation {
 	}}
 }
 
-func (c *chooser) claimRefund() operation {
-	b, owner, lease := c.booking(), fmt.Sprintf("owner-%d", c.requests), among(c, time.Minute, 23*time.Minute)
+func (c *chooser) claimRefund(b opened) operation {
+	owner, lease := fmt.Sprintf("owner-%d", c.requests), among(c, time.Minute, 23*time.Minute)
 	return operation{"ClaimRefund", fmt.Sprintf("booking %d lease %s", b.id, lease), func(s *party) reply {
 		in, err := s.ClaimRefund(context.Background(), b.id, owner, lease)
 		if err == nil {
@@ -221,7 +285,7 @@ func (c *chooser) claimRefund() operation {
 
 func (c *chooser) endRefund() operation {
 	if len(c.pair.fake.refunds) == 0 {
-		return c.claimRefund()
+		return c.claimRefund(c.booking())
 	}
 	n := len(c.pair.fake.refunds) - 1
 	if c.chance(25) {
@@ -233,8 +297,7 @@ func (c *chooser) endRefund() operation {
 	}}
 }
 
-func (c *chooser) complete() operation {
-	b := c.booking()
+func (c *chooser) complete(b opened) operation {
 	r := booking.Completion{UserID: c.asker(b), BookingID: b.id, MinLeft: among(c, 0, time.Minute), Key: c.key(b.user, "complete")}
 	held := among(c, 0, 0, 3*time.Minute, 53*time.Minute)
 	return operation{"Complete", fmt.Sprintf("user %d booking %d left %s held %s %s", r.UserID, b.id, r.MinLeft, held, describe(r.Key)), func(s *party) reply {
@@ -246,8 +309,7 @@ func (c *chooser) complete() operation {
 	}}
 }
 
-func (c *chooser) surrender() operation {
-	b := c.booking()
+func (c *chooser) surrender(b opened) operation {
 	r := booking.Surrender{BookingID: b.id, Cause: among(c, booking.ErrHoldExpired, booking.ErrInsufficientPoints, booking.ErrSoldOut), Key: c.key(b.user, "complete")}
 	return operation{"Surrender", fmt.Sprintf("booking %d %s %s", b.id, r.Cause.Code, describe(r.Key)), func(s *party) reply {
 		result, err := s.Surrender(context.Background(), r)
@@ -255,8 +317,7 @@ func (c *chooser) surrender() operation {
 	}}
 }
 
-func (c *chooser) cancel() operation {
-	b := c.booking()
+func (c *chooser) cancel(b opened) operation {
 	r := booking.Cancellation{UserID: c.asker(b), BookingID: b.id, Reason: among(c, "", "changed my mind"), Key: c.key(b.user, "cancel")}
 	if c.chance(15) {
 		r.UserID = 0
@@ -267,8 +328,8 @@ func (c *chooser) cancel() operation {
 	}}
 }
 
-func (c *chooser) lapse() operation {
-	b, grace := c.booking(), among(c, 0, 3*time.Minute)
+func (c *chooser) lapse(b opened) operation {
+	grace := among(c, 0, 3*time.Minute)
 	return operation{"Lapse", fmt.Sprintf("booking %d grace %s", b.id, grace), func(s *party) reply {
 		result, err := s.Lapse(context.Background(), b.id, grace)
 		return reply{value: result, err: err}

@@ -16,14 +16,13 @@ import (
 	"stayhold/shared/booking"
 )
 
-// answer is what one side said to an operation.
+// reply is what one side said to an operation.
 type reply struct {
 	value any
 	err   error
-	undue bool // its times were written down long ago, and did not pass with the rows
 }
 
-// rendering is an answer as a text in which every time is an @, and apart from it how
+// rendering is a reply as a text in which every time is an @, and apart from it how
 // far each time is from the side's clock.
 type rendering struct {
 	side  *party
@@ -36,8 +35,8 @@ func (s *party) render(a reply) *rendering {
 	r.value(reflect.ValueOf(a.value))
 	r.text.WriteString(" / ")
 	r.fault(a.err)
-	if a.undue {
-		r.times = nil
+	if _, stored := a.value.(*booking.Recalled); stored {
+		r.times = nil // Postgres has them in a text, where they did not pass with the rows
 	}
 	return r
 }
@@ -84,7 +83,7 @@ func (r *rendering) value(v reflect.Value) {
 		r.text.WriteByte('@')
 		return
 	case decimal.Decimal:
-		r.text.WriteString(x.StringFixed(2))
+		r.string(x.StringFixed(2))
 		return
 	case json.Number:
 		r.string(x.String())
@@ -141,6 +140,7 @@ func (r *rendering) time(t time.Time) {
 var (
 	orderForm  = regexp.MustCompile(`sh-[0-9a-f]{32}`)
 	writtenOut = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ][0-9:.]+(Z| \+0000 UTC|[+-]\d\d(:\d\d)?)`)
+	nothing    = regexp.MustCompile(`\b0\.00\b`) // a sum of no rows has no decimals
 	spanOut    = regexp.MustCompile(`, \S.* past its hold`)
 )
 
@@ -152,6 +152,7 @@ func (r *rendering) string(s string) {
 	s = orderForm.ReplaceAllStringFunc(s, r.side.order)
 	// What a line for a person says of times does not pass with the rows.
 	s = writtenOut.ReplaceAllString(s, "(time)")
+	s = nothing.ReplaceAllString(s, "0")
 	s = spanOut.ReplaceAllString(s, ", (span) past its hold")
 	if s == "" || s == "0" {
 		s = none

@@ -34,6 +34,7 @@ func (s *party) in(span time.Duration) time.Time { return s.moment.Add(span) }
 type pair struct {
 	t          *testing.T
 	fake, real *party
+	memory     *bookingtest.Database // the fake itself
 	beside     func(sql string, args ...any) error
 	ask        func(sql string, args ...any) (string, error)
 	ahead      time.Duration // of the fake's clock
@@ -100,7 +101,7 @@ func (p *pair) clear() {
 	fake := &party{orders: map[string]string{}}
 	db := bookingtest.NewDatabase(func() time.Time { return fake.moment })
 	fake.Store, fake.rows = db, func() map[string][]map[string]any { return fakeRows(db.Rows()) }
-	p.fake, p.ahead, p.passed = fake, 0, time.Now()
+	p.fake, p.memory, p.ahead, p.passed = fake, db, 0, time.Now()
 	*p.real = party{Store: p.real.Store, rows: p.real.rows, orders: map[string]string{}}
 }
 
@@ -166,6 +167,9 @@ func (p *pair) realRows() map[string][]map[string]any {
 	if err := decoder.Decode(&rows); err != nil {
 		p.t.Fatal(err)
 	}
+	for _, key := range rows["idempotency_key"] {
+		key["outcome"] = key["outcome"] != nil
+	}
 	return rows
 }
 
@@ -178,7 +182,11 @@ func fakeRows(all bookingtest.Rows) map[string][]map[string]any {
 		for i := range list.Len() {
 			columns := map[string]any{}
 			for field, value := range list.Index(i).Fields() {
-				columns[snake(field.Name)] = value.Interface()
+				if value.Kind() == reflect.Pointer {
+					columns[snake(field.Name)] = !value.IsNil() // what a key remembers is compared when it is recalled
+				} else {
+					columns[snake(field.Name)] = value.Interface()
+				}
 			}
 			rows[t.name] = append(rows[t.name], columns)
 		}
