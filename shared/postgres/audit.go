@@ -54,11 +54,9 @@ const bookingsWithPoints = `ARRAY(
     SELECT DISTINCT p.booking_id FROM point_ledger l JOIN payment p ON p.id = l.payment_id
     WHERE l.user_id = u.user_id ORDER BY p.booking_id LIMIT 100)`
 
-// noAmount is true of what can be no money: NaN (greater than any number), an infinity,
-// or a third decimal.
-func noAmount(column string) string {
-	return `(abs(` + column + `) >= 1e13 OR ` + column + ` <> round(` + column + `, 2))`
-}
+// noAmount is true of what can be no money: a third decimal, and NaN or an infinity,
+// which have no scale.
+func noAmount(column string) string { return `coalesce(scale(` + column + `) > 2, true)` }
 
 // breachLimit bounds how much of one invariant's breaches is reported, auditPage how
 // many rows one statement judges.
@@ -150,21 +148,26 @@ func (a *audit) judge(ctx context.Context, invariants []invariant, ids []int64) 
 			asked = append(asked, i)
 		}
 	}
-	return a.store.read(ctx, func(c *pgxpool.Conn) (err error) {
+	found := make([][]breach, len(asked))
+	err := a.store.read(ctx, func(c *pgxpool.Conn) (err error) {
 		answers := c.SendBatch(ctx, batch)
 		defer func() { err = errors.Join(err, answers.Close()) }()
-		for _, i := range asked {
-			// A failed statement is reported by its rows.
-			rows, _ := answers.Query()
-			list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[breach])
-			if err != nil {
+		for i := range asked {
+			rows, _ := answers.Query() // a statement that failed says so in its rows
+			if found[i], err = pgx.CollectRows(rows, pgx.RowToStructByPos[breach]); err != nil {
 				return err
-			}
-			a.had[i.sql] += len(list)
-			for _, b := range list {
-				a.found = append(a.found, booking.Breach{Invariant: i.name, Detail: b.Detail, BookingIDs: b.BookingIDs})
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for i, list := range found {
+		a.had[asked[i].sql] += len(list)
+		for _, b := range list {
+			a.found = append(a.found, booking.Breach{Invariant: asked[i].name, Detail: b.Detail, BookingIDs: b.BookingIDs})
+		}
+	}
+	return nil
 }
