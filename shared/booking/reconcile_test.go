@@ -198,3 +198,23 @@ func TestReconcileWorksThroughManyPages(t *testing.T) {
 		t.Errorf("the gate has %+v %v beside booking %d", o, err, first.ID)
 	}
 }
+
+// TestReconcileKeepsTheUnitOfAWronglyConfirmedPlace: between a place removed and its
+// hold written, the unit would be anybody's.
+func TestReconcileKeepsTheUnitOfAWronglyConfirmedPlace(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(1)
+	b := w.reserve(7, product)
+	if err := w.gate.Confirm(t.Context(), b.Hold(), b.ID); err != nil {
+		t.Fatal(err)
+	}
+	list, err := w.admin().Reconcile(t.Context(), product)
+	if err != nil || !slices.Equal(list[0].Changed, []int64{7}) {
+		t.Errorf("reconcile: %+v %v", list, err)
+	}
+	_, err = w.reserveStep().Run(t.Context(), booking.ReserveCommand{UserID: 8, ProductID: product})
+	if !errors.Is(err, booking.ErrSoldOut) {
+		t.Errorf("somebody else's reserve: %v", err)
+	}
+	w.wantSound()
+}
