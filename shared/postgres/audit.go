@@ -15,9 +15,8 @@ import (
 // concerned. Invariants that hold once all is quiet leave out what a live attempt,
 // lease, message or hold still speaks for.
 //
-// Rows of other tables are reached by LATERAL (OFFSET 0 keeps it whole) or by scalar
-// subqueries: one descent of an index for each row, whatever the planner takes a table
-// for.
+// Each table is bound to the page by itself: a page is then read by index, and joined in
+// memory, whatever the planner takes the tables for.
 type invariant struct{ name, sql string }
 
 // ofProducts are judged for each product.

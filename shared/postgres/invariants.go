@@ -1,13 +1,12 @@
 package postgres
 
-// paymentsOfBooking is each booking b with its payments p, and the states of each one's
-// attempts.
+// paymentsOfBooking is each booking b with its payments p, the charge of each and its
+// refund.
 const paymentsOfBooking = `
-FROM booking b CROSS JOIN LATERAL (
-    SELECT p.id, p.payment_method, p.amount, p.status,
-        (SELECT a.state FROM payment_attempt a WHERE a.payment_id = p.id AND a.kind = 'APPROVE' LIMIT 1) AS charge,
-        (SELECT c.state FROM payment_attempt c WHERE c.payment_id = p.id AND c.kind = 'CANCEL' LIMIT 1) AS refund
-    FROM payment p WHERE p.booking_id = b.id OFFSET 0) p
+FROM booking b
+JOIN payment p ON p.booking_id = b.id AND p.booking_id = ANY($1)
+LEFT JOIN payment_attempt charge ON charge.payment_id = p.id AND charge.kind = 'APPROVE' AND charge.booking_id = ANY($1)
+LEFT JOIN payment_attempt refund ON refund.payment_id = p.id AND refund.kind = 'CANCEL' AND refund.booking_id = ANY($1)
 WHERE b.id = ANY($1)`
 
 // openStates are those in which a booking is one of its user's open ones.
@@ -23,33 +22,30 @@ FROM booking b CROSS JOIN LATERAL (
 WHERE b.id = ANY($1) AND b.status IN ` + openStates + ` AND o.ids IS NOT NULL`},
 	{"I3", `
 SELECT format('booking %s is CONFIRMED with %s paid of %s and %s payments READY; compare its timeline with the gateway, then cancel it',
-    b.id, n.paid, b.total_amount, n.ready), ARRAY[b.id]
-FROM booking b CROSS JOIN LATERAL (
-    SELECT coalesce(sum(p.amount) FILTER (WHERE p.status = 'SUCCESS'), 0) AS paid, count(*) FILTER (WHERE p.status = 'READY') AS ready
-    FROM payment p WHERE p.booking_id = b.id) n
-WHERE b.id = ANY($1) AND b.status = 'CONFIRMED' AND (n.paid <> b.total_amount OR n.ready > 0)`},
+    b.id, coalesce(n.paid, 0), b.total_amount, coalesce(n.ready, 0)), ARRAY[b.id]
+FROM booking b LEFT JOIN (
+    SELECT booking_id, sum(amount) FILTER (WHERE status = 'SUCCESS') AS paid, count(*) FILTER (WHERE status = 'READY') AS ready
+    FROM payment WHERE booking_id = ANY($1) GROUP BY booking_id) n ON n.booking_id = b.id
+WHERE b.id = ANY($1) AND b.status = 'CONFIRMED' AND (n.paid IS DISTINCT FROM b.total_amount OR n.ready > 0)`},
 	{"I4", `
 SELECT format('booking %s is %s and its payment %s (%s) is SUCCESS with no refund on its way; give %s back by hand, at the gateway or with grant-points',
     b.id, b.status, p.id, p.payment_method, p.amount), ARRAY[b.id]` + paymentsOfBooking + `
-  AND b.status IN ('FAILED', 'CANCELLED') AND p.status = 'SUCCESS' AND p.refund IS DISTINCT FROM 'PENDING'`},
+  AND b.status IN ('FAILED', 'CANCELLED') AND p.status = 'SUCCESS' AND refund.state IS DISTINCT FROM 'PENDING'`},
 	{"I5", `
 SELECT format('payment %s of booking %s is %s, its charge %s and its refund %s; look its order up at the gateway and give back there what was kept',
-    p.id, b.id, p.status, coalesce(p.charge, 'unrecorded'), coalesce(p.refund, 'not commanded')), ARRAY[b.id]` + paymentsOfBooking + `
+    p.id, b.id, p.status, coalesce(charge.state, 'unrecorded'), coalesce(refund.state, 'not commanded')), ARRAY[b.id]` + paymentsOfBooking + `
   AND p.payment_method <> 'POINT' AND (
-    p.status IN ('FAILED', 'CANCELLED') AND p.charge = 'APPROVED' AND p.refund IS NULL
-    OR p.status = 'SUCCESS' AND b.status = 'CONFIRMED' AND (p.charge IS DISTINCT FROM 'APPROVED' OR p.refund IS NOT NULL))`},
+    p.status IN ('FAILED', 'CANCELLED') AND charge.state = 'APPROVED' AND refund.state IS NULL
+    OR p.status = 'SUCCESS' AND b.status = 'CONFIRMED' AND (charge.state IS DISTINCT FROM 'APPROVED' OR refund.state IS NOT NULL))`},
 	{"I5", `
 SELECT format('payment %s of booking %s has %s attempts of kind %s; look its order up at the gateway and give back there what was taken twice',
-    t.payment_id, b.id, t.attempts, t.kind), ARRAY[b.id]
-FROM booking b CROSS JOIN LATERAL (
-    SELECT a.payment_id, a.kind, count(*) AS attempts FROM payment_attempt a WHERE a.booking_id = b.id
-    GROUP BY a.payment_id, a.kind HAVING count(*) > 1) t
-WHERE b.id = ANY($1)`},
+    payment_id, booking_id, count(*), kind), ARRAY[booking_id]
+FROM payment_attempt WHERE booking_id = ANY($1)
+GROUP BY booking_id, payment_id, kind HAVING count(*) > 1`},
 	{"I6", `
 SELECT format('payment %s of booking %s is %s, and its points were debited %s and credited %s times of %s movements; put the balance of user %s right with grant-points',
     p.id, b.id, p.status, l.debits, l.credits, l.moves, b.user_id), ARRAY[b.id]
-FROM booking b CROSS JOIN LATERAL (
-    SELECT p.id, p.amount, p.status FROM payment p WHERE p.booking_id = b.id AND p.payment_method = 'POINT' OFFSET 0) p
+FROM booking b JOIN payment p ON p.booking_id = b.id AND p.booking_id = ANY($1) AND p.payment_method = 'POINT'
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE l.kind = 'DEBIT' AND l.delta = -p.amount AND l.user_id = b.user_id) AS debits,
         count(*) FILTER (WHERE l.kind = 'CREDIT' AND l.delta = p.amount AND l.user_id = b.user_id) AS credits,
@@ -62,31 +58,30 @@ FROM booking b
 WHERE b.id = ANY($1) AND b.status IN ('INIT', 'PAYMENT_PENDING') AND b.hold_expires_at < now() - interval '120 seconds'`},
 	// Nothing waits for longer than a lease or a back-off, which are minutes.
 	{"I7", `
-SELECT format('booking %s has a %s attempt that is %s and was to be taken up at %s; redrive it', b.id, a.kind, a.state, coalesce(a.next_try_at::text, 'no time')), ARRAY[b.id]
-FROM booking b CROSS JOIN LATERAL (
-    SELECT a.kind, a.state, a.next_try_at FROM payment_attempt a
-    WHERE a.booking_id = b.id AND a.state IN ('REQUESTED', 'UNKNOWN', 'PENDING') OFFSET 0) a
-WHERE b.id = ANY($1) AND (a.next_try_at IS NULL OR a.next_try_at NOT BETWEEN now() - interval '120 seconds' AND now() + interval '1 hour')`},
+SELECT format('booking %s has a %s attempt that is %s and was to be taken up at %s; redrive it', a.booking_id, a.kind, a.state, coalesce(a.next_try_at::text, 'no time')), ARRAY[a.booking_id]
+FROM payment_attempt a
+WHERE a.booking_id = ANY($1) AND a.state IN ('REQUESTED', 'UNKNOWN', 'PENDING') AND (a.next_try_at IS NULL OR a.next_try_at NOT BETWEEN now() - interval '120 seconds' AND now() + interval '1 hour')`},
 	{"I7", `
-SELECT format('booking %s has a message that has not been sent since %s; see why the queue takes none, then redrive it', b.id, o.created_at), ARRAY[b.id]
-FROM booking b CROSS JOIN LATERAL (
-    SELECT min(o.created_at) AS created_at FROM outbox o WHERE o.booking_id = b.id AND o.sent_at IS NULL) o
-WHERE b.id = ANY($1) AND o.created_at < now() - interval '120 seconds'`},
+SELECT format('booking %s has a message that has not been sent since %s; see why the queue takes none, then redrive it', o.booking_id, o.created_at), ARRAY[o.booking_id]
+FROM outbox o
+WHERE o.booking_id = ANY($1) AND o.sent_at IS NULL AND o.created_at < now() - interval '120 seconds'`},
 	{"I8", `
-SELECT format('booking %s was %s at %s, and %s; compare its timeline with the gateway, then set its status back',
-    b.id, e.event, e.at, coalesce('came to ' || e.later || ' after that', 'is ' || b.status || ' now')), ARRAY[b.id]
-FROM booking b CROSS JOIN LATERAL (
-    SELECT e.event, e.at, (
-        SELECT l.event FROM booking_event l
-        WHERE l.booking_id = b.id AND l.id > e.id AND (
-            l.event IN ('HELD', 'HOLD_EXTENDED', 'REGISTERED', 'CHARGE_REQUESTED', 'POINTS_DEBITED', 'PAYMENT_PENDING', 'CONFIRMED', 'FAILED')
-            OR l.event = 'CANCELLED' AND e.event <> 'CONFIRMED')
-        ORDER BY l.id LIMIT 1) AS later
-    FROM booking_event e WHERE e.booking_id = b.id AND e.event IN ('CONFIRMED', 'FAILED', 'CANCELLED') OFFSET 0) e
-WHERE b.id = ANY($1) AND (e.later IS NOT NULL OR b.status <> e.event AND NOT (e.event = 'CONFIRMED' AND b.status = 'CANCELLED'))`},
+SELECT format('booking %s has ended or was sold, and its timeline goes on to %s while it is %s; compare that with the gateway, then set its status back',
+    b.id, (SELECT e.event FROM booking_event e WHERE e.id = t.moved), b.status), ARRAY[b.id]
+FROM booking b JOIN (
+    SELECT booking_id,
+        min(id) FILTER (WHERE event IN ('FAILED', 'CANCELLED')) AS ended, min(id) FILTER (WHERE event = 'CONFIRMED') AS sold,
+        max(id) AS moved, max(id) FILTER (WHERE event <> 'CANCELLED') AS moved_on, bool_or(event = 'CANCELLED') AS cancelled
+    FROM booking_event
+    WHERE booking_id = ANY($1) AND event IN ('HELD', 'HOLD_EXTENDED', 'REGISTERED', 'CHARGE_REQUESTED', 'POINTS_DEBITED',
+        'PAYMENT_PENDING', 'CONFIRMED', 'FAILED', 'CANCELLED')
+    GROUP BY booking_id) t ON t.booking_id = b.id
+WHERE b.id = ANY($1) AND (t.moved > t.ended OR t.moved_on > t.sold
+    OR b.status <> CASE WHEN t.cancelled THEN 'CANCELLED' WHEN t.ended IS NOT NULL THEN 'FAILED' WHEN t.sold IS NOT NULL THEN 'CONFIRMED' ELSE b.status END)`},
 	{"I9", `
-SELECT format('booking %s, a payment or an attempt of it bears what is no amount; find the amount in its timeline and put the row right', b.id), ARRAY[b.id]
-FROM booking b CROSS JOIN LATERAL (SELECT count(*) AS odd FROM payment p WHERE p.booking_id = b.id AND ` + noAmount("p.amount") + `) p
-CROSS JOIN LATERAL (SELECT count(*) AS odd FROM payment_attempt a WHERE a.booking_id = b.id AND ` + noAmount("a.amount") + `) a
-WHERE b.id = ANY($1) AND (p.odd > 0 OR a.odd > 0 OR ` + noAmount("b.total_amount") + `)`},
+SELECT format('booking %s, a payment or an attempt of it bears what is no amount; find the amount in its timeline and put the row right', booking_id), ARRAY[booking_id]
+FROM (
+    SELECT id AS booking_id FROM booking WHERE id = ANY($1) AND ` + noAmount("total_amount") + `
+    UNION SELECT booking_id FROM payment WHERE booking_id = ANY($1) AND ` + noAmount("amount") + `
+    UNION SELECT booking_id FROM payment_attempt WHERE booking_id = ANY($1) AND ` + noAmount("amount") + `) odd`},
 }

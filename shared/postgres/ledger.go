@@ -38,9 +38,8 @@ func scanAccount(row pgx.CollectableRow) (booking.Account, error) {
 
 const soldOrdersSQL = `
 SELECT p.order_id
-FROM booking b CROSS JOIN LATERAL (
-    SELECT p.order_id FROM payment p WHERE p.booking_id = b.id AND p.status = 'SUCCESS' AND p.order_id IS NOT NULL OFFSET 0) p
-WHERE b.id = ANY($1) AND b.status = 'CONFIRMED'`
+FROM booking b JOIN payment p ON p.booking_id = b.id AND p.booking_id = ANY($1)
+WHERE b.id = ANY($1) AND b.status = 'CONFIRMED' AND p.status = 'SUCCESS' AND p.order_id IS NOT NULL`
 
 // SoldOrders reads the orders of one page of CONFIRMED bookings.
 func (s *Store) SoldOrders(ctx context.Context, productID, after int64) (orderIDs []string, next int64, err error) {
