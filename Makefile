@@ -15,7 +15,7 @@ ARCH ?= arm64
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: servers build ## sell rooms on this machine: the whole stack, until Ctrl-C
@@ -43,6 +43,14 @@ build: go-version ## the functions and the local front, for this machine
 .PHONY: bench
 bench: servers build ## how fast it is: handlers beside their floors, in one run
 	@go run ./functions/local/bench
+
+.PHONY: bench-audit
+bench-audit: servers ## how long an audit of 1,000,000 bookings takes
+	@go run ./functions/local/bench -only audit
+
+.PHONY: bench-backlog
+bench-backlog: servers ## how fast the sweep serves 100,000 lapsed bookings, and how long it locks
+	@go run ./functions/local/bench -only backlog
 
 .PHONY: servers
 servers: ## install Postgres and Redis if they are missing

@@ -47,6 +47,10 @@ var (
 	markUsers string
 	//go:embed correct_places.lua
 	correctPlaces string
+	//go:embed read_places.lua
+	readPlaces string
+	//go:embed list_long_holds.lua
+	listLongHolds string
 )
 
 // The scripts, each described by the header of its file.
@@ -63,12 +67,15 @@ var (
 	ListPlaces    = script("list_places", listPlaces)
 	MarkUsers     = script("mark_users", markUsers)
 	CorrectPlaces = script("correct_places", correctPlaces)
+	ReadPlaces    = script("read_places", readPlaces)
+	ListLongHolds = script("list_long_holds", listLongHolds)
 )
 
 // Scripts lists every Script.
 var Scripts = []Script{
 	PlaceHold, EnsureHold, ConfirmHold, ReleaseHold, ReadProduct,
 	MarkWarm, UnmarkWarm, SeedProduct, PutFacts, ListPlaces, MarkUsers, CorrectPlaces,
+	ReadPlaces, ListLongHolds,
 }
 
 func script(name, source string) Script {

@@ -40,5 +40,7 @@ func main() {
 			GatewayTimeout: cfg.GatewayTimeout, GatewaySession: cfg.GatewaySession,
 		},
 		Reconciler: booking.Reconcile{Store: db, Gate: gate},
+		Ledger:     pay,
+		StrayLimit: booking.StrayLimit(cfg.HoldTTL, cfg.PaymentWindow, cfg.SweepGrace),
 	}))
 }

@@ -191,6 +191,15 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+func TestAuditWithoutALedgerIsAnAuditStill(t *testing.T) {
+	b := newBench()
+	fault := fmt.Errorf("%w: answer 404", booking.ErrNoLedger)
+	out, err := b.Admin(&operator{err: fault}).Invoke(context.Background(), []byte(`{"action":"audit"}`))
+	if err != nil || !strings.Contains(string(out), `"invariant":"I1"`) || !strings.Contains(b.log.String(), fault.Error()) {
+		t.Errorf("%s %v\n%s", out, err, b.log)
+	}
+}
+
 func TestSweepAndMigrate(t *testing.T) {
 	b := newBench()
 	report := booking.SweepReport{Lapsed: 2, Faults: []string{}}

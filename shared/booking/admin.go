@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/shopspring/decimal"
 )
@@ -18,6 +19,14 @@ type Admin struct {
 	Cancel     Cancel
 	Compensate Compensate
 	Reconciler Reconcile
+	Ledger     Ledger        // nil: audit says nothing of the gateway
+	StrayLimit time.Duration // no step makes a hold without a booking last for longer; 0: not audited
+}
+
+// StrayLimit is how long a hold may last that no booking speaks for: what reserve and
+// approve may give it, the sweep's grace, and a minute.
+func StrayLimit(holdTTL, window, grace time.Duration) time.Duration {
+	return holdTTL + window + grace + time.Minute
 }
 
 // PutProduct inserts a product, or changes one but for its stock, and tells the gate.
@@ -69,23 +78,13 @@ func (a Admin) Reconcile(ctx context.Context, productID int64) ([]Reconciliation
 		if _, err := a.Store.ProductFacts(ctx, productID); err != nil {
 			return list, err
 		}
-		r, err := a.Reconciler.Run(ctx, productID)
-		return append(list, r), err
 	}
-	for after := int64(0); ; {
-		ids, err := a.Store.OnSale(ctx, after, 100)
-		if err != nil || len(ids) == 0 {
-			return list, err
-		}
-		for _, id := range ids {
-			r, err := a.Reconciler.Run(ctx, id)
-			if err != nil {
-				return list, err
-			}
-			list = append(list, r)
-		}
-		after = ids[len(ids)-1]
-	}
+	err := a.eachGate(ctx, productID, func(id int64) error {
+		r, err := a.Reconciler.Run(ctx, id)
+		list = append(list, r)
+		return err
+	})
+	return list, err
 }
 
 // Redrive puts back to work what waits for a later try: of one booking, which it also

@@ -2,97 +2,70 @@ package booking
 
 import (
 	"context"
-	"fmt"
+	"time"
 )
 
-// Audit holds every invariant against the rows, and the gate against them. Where a
+// secondLook is how long what differs is left alone before it is looked at again: a
+// request may have been between its commit and its call of the gate.
+const secondLook = 500 * time.Millisecond
+
+// auditLimit bounds how many breaches of one product's gate, or of the ledger, are
+// reported.
+const auditLimit = 100
+
+// Audit holds every invariant against the rows, the gates of the products on sale (or
+// of the one product) against them, and the gateway's ledger where there is one. Where a
 // live attempt, lease, unsent message or unlapsed hold says that somebody will still
-// act, nothing is reported. productID 0 means every product on sale.
+// act, nothing is reported. productID 0 means everything.
+//
+// ErrProductNotFound. With ErrNoLedger the breaches stand, and the gateway has not been
+// looked at.
 func (a Admin) Audit(ctx context.Context, productID int64) ([]Breach, error) {
+	if productID != 0 {
+		if _, err := a.Store.ProductFacts(ctx, productID); err != nil {
+			return nil, err
+		}
+	}
 	breaches, err := a.Store.Breaches(ctx, productID)
 	if err != nil {
-		return nil, err
+		return breaches, err
 	}
+	found, err := a.auditGates(ctx, productID)
+	breaches = append(breaches, found...)
+	if err != nil || a.Ledger == nil {
+		return breaches, err
+	}
+	found, err = a.auditLedger(ctx, productID)
+	return append(breaches, found...), err
+}
+
+// eachGate runs for one product, or (0) for every product on sale.
+func (a Admin) eachGate(ctx context.Context, productID int64, run func(productID int64) error) error {
 	if productID != 0 {
-		found, err := a.auditGate(ctx, productID)
-		return append(breaches, found...), err
+		return run(productID)
 	}
 	for after := int64(0); ; {
 		ids, err := a.Store.OnSale(ctx, after, 100)
 		if err != nil || len(ids) == 0 {
-			return breaches, err
+			return err
 		}
 		for _, id := range ids {
-			found, err := a.auditGate(ctx, id)
-			if err != nil {
-				return breaches, err
+			if err := run(id); err != nil {
+				return err
 			}
-			breaches = append(breaches, found...)
 		}
 		after = ids[len(ids)-1]
 	}
 }
 
-// auditGate compares one product's warm gate with the database. What differs is looked
-// at twice: only what the second look finds unchanged is a breach, since a request may
-// have been under way in the first.
-func (a Admin) auditGate(ctx context.Context, productID int64) ([]Breach, error) {
-	first, err := a.compareGate(ctx, productID)
-	if err != nil || len(first) == 0 {
-		return nil, err
+// settle lets what is under way come to its end.
+func settle(ctx context.Context) error {
+	timer := time.NewTimer(secondLook)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ErrUnavailable.Because(ctx.Err())
+	case <-timer.C:
+		return nil
 	}
-	second, err := a.compareGate(ctx, productID)
-	if err != nil {
-		return nil, err
-	}
-	var breaches []Breach
-	for key, b := range second {
-		if _, both := first[key]; both {
-			breaches = append(breaches, b)
-		}
-	}
-	return breaches, nil
-}
-
-func (a Admin) compareGate(ctx context.Context, productID int64) (map[string]Breach, error) {
-	occupied, err := a.Gate.Occupancies(ctx, productID)
-	if err != nil || occupied[0].Cold {
-		return nil, err
-	}
-	standing, err := a.Reconciler.standing(ctx, productID)
-	if err != nil {
-		return nil, err
-	}
-	facts, wanted, err := a.Store.GatePlaces(ctx, productID, nil)
-	if err != nil {
-		return nil, err
-	}
-	found := map[string]Breach{}
-	note := func(invariant, detail string, bookings ...int64) {
-		found[invariant+detail] = Breach{Invariant: invariant, Detail: detail, BookingIDs: bookings}
-	}
-	gate := occupied[0]
-	if gate.Facts.Stock != facts.Stock {
-		note("G1", fmt.Sprintf("product %d: the gate has a stock of %d, the database %d; run reconcile", productID, gate.Facts.Stock, facts.Stock))
-	}
-	if gate.Confirmed > facts.Stock {
-		note("G2", fmt.Sprintf("product %d: the gate has confirmed %d users of %d units; run reconcile", productID, gate.Confirmed, facts.Stock))
-	}
-	byUser := make(map[int64]Place, len(wanted))
-	for _, w := range wanted {
-		byUser[w.UserID] = w
-		s, ok := standing[w.UserID]
-		switch {
-		case w.Confirmed && (!ok || !s.Confirmed):
-			note("G1", fmt.Sprintf("product %d: user %d is confirmed in the database and not in the gate; run reconcile", productID, w.UserID), w.BookingID)
-		case !w.Confirmed && !ok:
-			note("G1", fmt.Sprintf("product %d: user %d has an open booking and no hold in the gate; run reconcile", productID, w.UserID), w.BookingID)
-		}
-	}
-	for user, s := range standing {
-		if w, ok := byUser[user]; s.Confirmed && (!ok || !w.Confirmed) {
-			note("G1", fmt.Sprintf("product %d: user %d is confirmed in the gate and not in the database; run reconcile", productID, user), s.BookingID)
-		}
-	}
-	return found, nil
 }

@@ -120,6 +120,11 @@ type Gate interface {
 	// Places pages through the places of a product, expired ones left out. Cursor 0
 	// begins; next 0 ends. A place may come twice.
 	Places(ctx context.Context, productID int64, cursor uint64) (places []Place, next uint64, err error)
+	// PlacesOf reads the places of some users, expired ones left out.
+	PlacesOf(ctx context.Context, productID int64, userIDs []int64) ([]Place, error)
+	// LongHolds lists holds that last longer than the time from now, the longest first
+	// and not more than a page of them.
+	LongHolds(ctx context.Context, productID int64, longer time.Duration) ([]Place, error)
 	// MarkUsers leaves a reconcile mark for each user.
 	MarkUsers(ctx context.Context, productID int64, nonce string, userIDs []int64) error
 	// Correct applies each correction whose user's mark still bears the nonce: a

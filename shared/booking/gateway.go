@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 
 	"github.com/shopspring/decimal"
 )
@@ -53,4 +54,41 @@ type Gateway interface {
 	// Cancel gives the whole charge back. It answers RETURNED (also when it was back
 	// already), REFUSED or UNKNOWN.
 	Cancel(ctx context.Context, c Charge, reason string) Answer
+}
+
+// Ledger is a gateway's own list of every charge, where it opens one: the only truth
+// about money outside.
+type Ledger interface {
+	// Charges hands over all charges, oldest first, page by page; an error of the
+	// receiver ends it. ErrNoLedger: there is none, or not the whole of it was heard.
+	Charges(ctx context.Context, receive func(page []LedgerCharge) error) error
+}
+
+// LedgerCharge is money that a gateway took for an order, given back since or not.
+type LedgerCharge struct {
+	OrderID   string
+	Amount    decimal.Decimal
+	Cancelled bool
+}
+
+// ErrNoLedger says that no gateway's ledger could be read. It wraps why.
+var ErrNoLedger = errors.New("no ledger of the gateway")
+
+// Account is one payment as the gateway's ledger has to have it.
+type Account struct {
+	OrderID   string
+	BookingID int64
+	ProductID int64
+	Kept      decimal.Decimal // what must have stayed there
+	Settled   bool            // nobody is still going to move money for it
+}
+
+// Accounts is the database's side of a ledger.
+type Accounts interface {
+	// AccountsOf reads the payments of some orders; an order that no payment bears is
+	// left out.
+	AccountsOf(ctx context.Context, orderIDs []string) ([]Account, error)
+	// SoldOrders pages through the orders that CONFIRMED bookings were paid with, of one
+	// product or (0) of all, by booking id after the cursor; next 0 ends.
+	SoldOrders(ctx context.Context, productID, after int64) (orderIDs []string, next int64, err error)
 }

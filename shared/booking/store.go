@@ -23,6 +23,7 @@ type Store interface {
 	Backlog
 	Reader
 	Administration
+	Accounts
 }
 
 // IdempotencyKey is a request's Idempotency-Key in its scope.
@@ -251,6 +252,9 @@ type GateSource interface {
 	ProductFacts(ctx context.Context, productID int64) (Facts, error)
 	// GatePlaces reads facts, and the places of all users (userIDs nil) or of some.
 	GatePlaces(ctx context.Context, productID int64, userIDs []int64) (Facts, []Place, error)
+	// OpenPlaces pages through what GatePlaces reads of all users, by booking id after
+	// the cursor.
+	OpenPlaces(ctx context.Context, productID, after int64, limit int) ([]Place, error)
 	// OnSale lists the products whose gate may matter, by id after the cursor.
 	OnSale(ctx context.Context, after int64, limit int) ([]int64, error)
 }
@@ -353,7 +357,8 @@ type Administration interface {
 	GrantPoints(ctx context.Context, userID int64, amount decimal.Decimal, reason string) (decimal.Decimal, error)
 	// Explain reads a booking with its attempts and messages. ErrBookingNotFound.
 	Explain(ctx context.Context, bookingID int64) (Explanation, error)
-	// Breaches holds each database invariant against all rows, or one product's.
+	// Breaches holds each database invariant against all rows, or one product's. Each
+	// breach says what is wrong and what to do; there are at most 100 of each kind.
 	Breaches(ctx context.Context, productID int64) ([]Breach, error)
 	// Redrive makes every waiting attempt and message of a booking (0: of all) due now.
 	Redrive(ctx context.Context, bookingID int64) ([]int64, error)

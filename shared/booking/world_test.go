@@ -49,6 +49,7 @@ type world struct {
 	gatePort   booking.Gate
 	queuePort  booking.Queue
 	gateway    booking.Gateway
+	ledger     booking.Ledger
 	gatewayURL string
 	simulator  *paymentgatewaytest.Simulator
 	queue      *recorder
@@ -114,11 +115,12 @@ func newWorld(t *testing.T) *world {
 		server.Close()
 	})
 	w.gatewayURL = server.URL
-	w.gateway = w.gatewayWith("secret")
+	client := w.gatewayWith("secret")
+	w.gateway, w.ledger = client, client
 	return w
 }
 
-func (w *world) gatewayWith(secret string) booking.Gateway {
+func (w *world) gatewayWith(secret string) *paymentgateway.Client {
 	return paymentgateway.New(paymentgateway.Options{CardURL: w.gatewayURL, CardSecret: secret, Timeout: w.timeout})
 }
 
@@ -198,7 +200,8 @@ func (w *world) sweepStep() booking.Sweep {
 
 func (w *world) admin() booking.Admin {
 	return booking.Admin{Store: w.storePort, Gate: w.gatePort, Cancel: w.cancelStep(), Compensate: w.compensateStep(),
-		Reconciler: booking.Reconcile{Store: w.storePort, Gate: w.gatePort}}
+		Reconciler: booking.Reconcile{Store: w.storePort, Gate: w.gatePort}, Ledger: w.ledger,
+		StrayLimit: booking.StrayLimit(w.holdTTL, w.window, 0)}
 }
 
 func (w *world) query() booking.Query { return booking.Query{Store: w.storePort, Gate: w.gatePort} }

@@ -3,6 +3,7 @@ package hold
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"stayhold/lua"
 	"stayhold/shared/booking"
@@ -26,20 +27,66 @@ func (g *Gate) Places(ctx context.Context, productID int64, cursor uint64) (plac
 		return nil, 0, err
 	}
 	values := r.list(1)
-	next, err = strconv.ParseUint(r.text(values[0]), 10, 64)
-	if err != nil || len(values)%4 != 1 {
+	if next, err = strconv.ParseUint(r.text(values[0]), 10, 64); err != nil {
 		r.misfit()
 		return nil, 0, r.err
 	}
-	for v := values[1:]; len(v) > 0; v = v[4:] {
-		p := booking.Place{UserID: r.integer(v[0]), Token: r.text(v[1]), Deadline: r.moment(v[2]), BookingID: r.integer(v[3])}
-		p.Confirmed = p.Deadline.IsZero()
-		places = append(places, p)
-	}
+	places = r.places(values[1:])
 	if r.err != nil {
 		return nil, 0, r.err
 	}
 	return places, next, nil
+}
+
+// PlacesOf reads the places of some users, lapsed ones left out.
+func (g *Gate) PlacesOf(ctx context.Context, productID int64, userIDs []int64) ([]booking.Place, error) {
+	if len(userIDs) == 0 {
+		return nil, nil
+	}
+	args := make([]string, len(userIDs))
+	for i, id := range userIDs {
+		args[i] = decimal(id)
+	}
+	k := keysOf(g.prefix, productID)
+	return g.places(ctx, invocation{script: lua.ReadPlaces, keys: []string{k.holds, k.tokens, k.bookings}, args: args})
+}
+
+// maxLongHolds bounds one answer of LongHolds.
+const maxLongHolds = "100"
+
+// LongHolds lists the holds of a product that last longer than the time from now, the
+// longest first, at most 100 of them.
+func (g *Gate) LongHolds(ctx context.Context, productID int64, longer time.Duration) ([]booking.Place, error) {
+	k := keysOf(g.prefix, productID)
+	return g.places(ctx, invocation{
+		script: lua.ListLongHolds,
+		keys:   []string{k.holds, k.tokens},
+		args:   []string{decimal(longer.Milliseconds()), maxLongHolds},
+	})
+}
+
+// places runs a script that answers with places alone.
+func (g *Gate) places(ctx context.Context, in invocation) ([]booking.Place, error) {
+	r, err := g.run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	list := r.places(r.list(0))
+	return list, r.err
+}
+
+// places reads four values for each place.
+func (r *reply) places(v []any) (list []booking.Place) {
+	if len(v)%4 != 0 {
+		r.misfit()
+		return nil
+	}
+	for ; len(v) > 0; v = v[4:] {
+		p := booking.Place{UserID: r.integer(v[0]), Token: r.text(v[1]), Deadline: r.moment(v[2]), BookingID: r.integer(v[3])}
+		p.Confirmed = p.Deadline.IsZero()
+		list = append(list, p)
+	}
+	return list
 }
 
 // MarkUsers leaves a reconcile mark for each user; all marks of the product stand for

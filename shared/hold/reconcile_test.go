@@ -205,3 +205,44 @@ func TestCorrectLeavesAColdGateCold(t *testing.T) {
 		t.Errorf("%d keys", n)
 	}
 }
+
+func TestPlacesOfSomeUsers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	deadline := time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC()
+	a := booking.Place{UserID: 1, Token: token("a"), Deadline: deadline}
+	r.warm(sale(5), a, confirmed(2, "b", 12), held(3, "c", long), held(4, "d", long))
+	r.lapse(3)
+	got, err := r.PlacesOf(t.Context(), product, []int64{1, 2, 3, 9})
+	r.must(err)
+	if !slices.Equal(got, []booking.Place{a, confirmed(2, "b", 12)}) {
+		t.Errorf("%+v", got)
+	}
+	if got, err := r.PlacesOf(t.Context(), product, nil); err != nil || len(got) != 0 {
+		t.Errorf("of nobody: %+v %v", got, err)
+	}
+	if got, err := r.PlacesOf(t.Context(), 12345, []int64{1}); err != nil || len(got) != 0 {
+		t.Errorf("of an unknown product: %+v %v", got, err)
+	}
+}
+
+func TestLongHolds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	places := []booking.Place{held(1, "a", time.Hour), held(2, "b", 3*time.Hour), confirmed(3, "c", 13), held(4, "d", 2*time.Hour)}
+	for u := int64(100); u < 250; u++ {
+		places = append(places, held(u, decimal(u), 90*time.Minute))
+	}
+	r.warm(sale(500), places...)
+	got, err := r.LongHolds(t.Context(), product, 100*time.Minute)
+	r.must(err)
+	if len(got) != 2 || got[0].UserID != 2 || got[1].UserID != 4 || got[0].Confirmed || got[0].Token != token("b") {
+		t.Errorf("%+v", got)
+	}
+	if got, err := r.LongHolds(t.Context(), product, 80*time.Minute); err != nil || len(got) != 100 {
+		t.Errorf("%d of them, %v: want a bounded number", len(got), err)
+	}
+	if got, err := r.LongHolds(t.Context(), product, 4*time.Hour); err != nil || len(got) != 0 {
+		t.Errorf("%+v %v", got, err)
+	}
+}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -82,27 +83,61 @@ func (s *Store) Explain(ctx context.Context, bookingID int64) (booking.Explanati
 	return e, err
 }
 
-const redriveSQL = `
+const redriveOneSQL = `
 WITH attempts AS (
     UPDATE payment_attempt SET next_try_at = now()
-    WHERE state IN ('UNKNOWN', 'PENDING') AND (booking_id = $1 OR $1 = 0)
-      AND (lease_until IS NULL OR lease_until <= now())
+    WHERE booking_id = $1 AND state IN ('UNKNOWN', 'PENDING') AND (lease_until IS NULL OR lease_until <= now())
     RETURNING booking_id
-), messages AS (
-    SELECT booking_id FROM outbox WHERE sent_at IS NULL AND (booking_id = $1 OR $1 = 0)
 )
-SELECT booking_id FROM attempts UNION SELECT booking_id FROM messages ORDER BY booking_id`
+SELECT booking_id FROM attempts
+UNION SELECT booking_id FROM outbox WHERE booking_id = $1 AND sent_at IS NULL`
 
-// Redrive makes what waits for a later try due now.
+// redriveSomeSQL takes a bounded number of those that would wait longest, so that no
+// row stays locked for long; what somebody has locked, he is at work on.
+const redriveSomeSQL = `
+UPDATE payment_attempt SET next_try_at = now()
+WHERE id = ANY(ARRAY(
+    SELECT id FROM payment_attempt
+    WHERE state IN ('REQUESTED', 'UNKNOWN', 'PENDING') AND next_try_at > now()
+      AND state <> 'REQUESTED' AND (lease_until IS NULL OR lease_until <= now())
+    ORDER BY next_try_at DESC LIMIT $1 FOR UPDATE SKIP LOCKED))
+RETURNING booking_id`
+
+const unsentBookingsSQL = `SELECT DISTINCT booking_id FROM outbox WHERE sent_at IS NULL`
+
+const redriveBatch = 500
+
+// Redrive makes what waits for a later try due now; messages that were not sent are due
+// as they are.
 func (s *Store) Redrive(ctx context.Context, bookingID int64) ([]int64, error) {
 	ids := []int64{}
-	err := s.write(ctx, func(c *pgxpool.Conn) error {
-		rows, err := c.Query(ctx, redriveSQL, bookingID)
+	if bookingID != 0 {
+		_, err := s.move(ctx, &ids, redriveOneSQL, bookingID)
+		return ids, err
+	}
+	for moved := redriveBatch; moved == redriveBatch; {
+		var err error
+		if moved, err = s.move(ctx, &ids, redriveSomeSQL, redriveBatch); err != nil {
+			return ids, err
+		}
+	}
+	unsent, err := queryAll(ctx, s, unsentBookingsSQL, pgx.RowTo[int64])
+	ids = append(ids, unsent...)
+	slices.Sort(ids)
+	return slices.Compact(ids), err
+}
+
+// move runs a statement that changes rows and tells of their bookings.
+func (s *Store) move(ctx context.Context, ids *[]int64, sql string, arg any) (moved int, err error) {
+	err = s.write(ctx, func(c *pgxpool.Conn) error {
+		rows, err := c.Query(ctx, sql, arg)
 		if err != nil {
 			return err
 		}
-		ids, err = pgx.AppendRows(ids, rows, pgx.RowTo[int64])
+		list, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		moved = len(list)
+		*ids = append(*ids, list...)
 		return err
 	})
-	return ids, err
+	return moved, err
 }

@@ -182,8 +182,10 @@ func (s *Store) ProductFacts(ctx context.Context, productID int64) (f booking.Fa
 const placesSQL = `
 SELECT user_id, hold_token, id, hold_expires_at, status = 'CONFIRMED'
 FROM booking
-WHERE product_id = $1 AND (user_id = ANY($2) OR $2 IS NULL)
-  AND (status = 'CONFIRMED' OR status IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at > now())`
+WHERE product_id = $1 AND status IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')
+  AND (status = 'CONFIRMED' OR hold_expires_at > now())`
+
+const placesOfSQL = placesSQL + ` AND user_id = ANY($2)`
 
 // GatePlaces reads the facts first, and then the places: of all users, or of some.
 func (s *Store) GatePlaces(ctx context.Context, productID int64, userIDs []int64) (booking.Facts, []booking.Place, error) {
@@ -191,12 +193,34 @@ func (s *Store) GatePlaces(ctx context.Context, productID int64, userIDs []int64
 	if err != nil {
 		return facts, nil, err
 	}
-	places, err := queryAll(ctx, s, placesSQL, pgx.RowToStructByPos[place], productID, userIDs)
-	list := make([]booking.Place, len(places))
-	for i, p := range places {
-		list[i] = booking.Place(p)
+	var places []booking.Place
+	if userIDs == nil {
+		places, err = s.places(ctx, placesSQL, productID)
+	} else {
+		places, err = s.places(ctx, placesOfSQL, productID, userIDs)
 	}
-	return facts, list, err
+	return facts, places, err
+}
+
+const openPlacesSQL = `
+SELECT user_id, hold_token, id, hold_expires_at, status = 'CONFIRMED'
+FROM booking
+WHERE product_id = $1 AND id > $2 AND status IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')
+  AND (status = 'CONFIRMED' OR hold_expires_at > now())
+ORDER BY id LIMIT $3`
+
+// OpenPlaces reads one page of the places of all users.
+func (s *Store) OpenPlaces(ctx context.Context, productID, after int64, limit int) ([]booking.Place, error) {
+	return s.places(ctx, openPlacesSQL, productID, after, limit)
+}
+
+func (s *Store) places(ctx context.Context, sql string, args ...any) ([]booking.Place, error) {
+	rows, err := queryAll(ctx, s, sql, pgx.RowToStructByPos[place], args...)
+	list := make([]booking.Place, len(rows))
+	for i, r := range rows {
+		list[i] = booking.Place(r)
+	}
+	return list, err
 }
 
 // place is booking.Place in the order of its columns.

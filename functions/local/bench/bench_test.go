@@ -171,6 +171,24 @@ func TestWhatCannotBeRun(t *testing.T) {
 	}
 }
 
+// A twentieth of the bookings, and a hundredth of the backlog, within the same bounds.
+func TestAuditAndBacklogGroups(t *testing.T) {
+	for name, group := range map[string]func(context.Context, *bench) error{"audit": auditGroup, "backlog": backlogGroup} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			b := &bench{config: config{root: "../../..", quick: true, out: &out}, work: t.TempDir()}
+			err := group(t.Context(), b)
+			if (errors.Is(err, postgrestest.ErrMissing) || errors.Is(err, holdtest.ErrMissing)) && os.Getenv("CI") == "" {
+				t.Skip(err)
+			}
+			if err := errors.Join(err, b.report.verdict(true)); err != nil {
+				t.Error(err)
+			}
+			t.Log(out.String())
+		})
+	}
+}
+
 // Handlers and floors do what they are expected to do on real servers; how fast is no matter here.
 func TestReserveGroup(t *testing.T) {
 	b := &bench{config: config{root: "../../..", rounds: 1, quick: true, out: io.Discard}, work: t.TempDir()}

@@ -40,15 +40,18 @@ type bench struct {
 
 // group is what is measured together, on servers of its own.
 type group struct {
-	name string
-	run  func(context.Context, *bench) error
+	name  string
+	run   func(context.Context, *bench) error
+	asked bool // it is measured only when asked for: it takes minutes
 }
 
 // groups are measured in this order: what runs in this process, which a profile covers, before the local stack.
 func groups() []group {
 	return []group{
-		{"reserve", reserveGroup},
-		{"flow", flowGroup},
+		{"reserve", reserveGroup, false},
+		{"flow", flowGroup, false},
+		{"audit", auditGroup, true},
+		{"backlog", backlogGroup, true},
 	}
 }
 
@@ -60,11 +63,11 @@ func groupNames() string {
 	return strings.Join(names, ", ")
 }
 
-// chosen are the groups that the list names, all for an empty one.
+// chosen are the groups that the list names; for an empty one those that need not be asked for.
 func chosen(list string) ([]group, error) {
 	all := groups()
 	if list == "" {
-		return all, nil
+		return slices.DeleteFunc(all, func(g group) bool { return g.asked }), nil
 	}
 	var some []group
 	for name := range strings.SplitSeq(list, ",") {
