@@ -187,6 +187,12 @@ func (s boundStore) GatePlaces(ctx context.Context, productID int64, userIDs []i
 	})
 }
 
+func (s boundStore) OpenPlaces(ctx context.Context, productID, after int64, limit int) ([]booking.Place, error) {
+	return cross(ctx, s.b, "OpenPlaces", errNoReply, func() ([]booking.Place, error) {
+		return s.Store.OpenPlaces(ctx, productID, after, limit)
+	})
+}
+
 func (s boundStore) OnSale(ctx context.Context, after int64, limit int) ([]int64, error) {
 	return cross(ctx, s.b, "OnSale", errNoReply, func() ([]int64, error) { return s.Store.OnSale(ctx, after, limit) })
 }

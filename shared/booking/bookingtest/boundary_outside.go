@@ -54,6 +54,10 @@ func (g boundGate) Places(ctx context.Context, productID int64, cursor uint64) (
 	})
 }
 
+func (g boundGate) PlacesOf(ctx context.Context, productID int64, userIDs []int64) ([]booking.Place, error) {
+	return cross(ctx, g.b, "PlacesOf", errNoReply, func() ([]booking.Place, error) { return g.Gate.PlacesOf(ctx, productID, userIDs) })
+}
+
 func (g boundGate) MarkUsers(ctx context.Context, productID int64, nonce string, userIDs []int64) error {
 	return crossError(ctx, g.b, "MarkUsers", errNoReply, func() error { return g.Gate.MarkUsers(ctx, productID, nonce, userIDs) })
 }

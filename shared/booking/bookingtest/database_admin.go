@@ -142,8 +142,9 @@ func (d *Database) Redrive(_ context.Context, bookingID int64) ([]int64, error) 
 	defer d.begin()()
 	ids := []int64{}
 	for _, a := range d.attempts {
-		if (a.State == AttemptUnknown || a.State == AttemptPending) && (bookingID == 0 || a.BookingID == bookingID) &&
-			!a.LeaseUntil.After(d.moment) {
+		// Of all, only what waits for later is put back: the rest is due as it is.
+		asked := a.BookingID == bookingID || bookingID == 0 && a.NextTryAt.After(d.moment)
+		if asked && (a.State == AttemptUnknown || a.State == AttemptPending) && !a.LeaseUntil.After(d.moment) {
 			a.NextTryAt = d.moment
 			ids = append(ids, a.BookingID)
 		}

@@ -158,15 +158,28 @@ func (d *Database) GatePlaces(_ context.Context, productID int64, userIDs []int6
 	if p == nil {
 		return booking.Facts{}, nil, booking.ErrProductNotFound
 	}
+	places := d.places(productID, func(b *BookingRow) bool { return userIDs == nil || slices.Contains(userIDs, b.UserID) })
+	return p.facts(), places, nil
+}
+
+// OpenPlaces pages through the places of all users, by booking id.
+func (d *Database) OpenPlaces(_ context.Context, productID, after int64, limit int) ([]booking.Place, error) {
+	defer d.begin()()
+	places := d.places(productID, func(b *BookingRow) bool { return b.ID > after })
+	return places[:min(limit, len(places))], nil
+}
+
+// places are the open bookings that still hold or have a unit, by id.
+func (d *Database) places(productID int64, wanted func(*BookingRow) bool) []booking.Place {
 	places := []booking.Place{}
 	for _, b := range d.bookings {
 		confirmed := b.Status == booking.Confirmed
 		stands := confirmed || b.Status.Live() && b.HoldExpiresAt.After(d.moment)
-		if b.ProductID == productID && stands && (userIDs == nil || slices.Contains(userIDs, b.UserID)) {
+		if b.ProductID == productID && stands && wanted(b) {
 			places = append(places, booking.Place{
 				UserID: b.UserID, Token: b.HoldToken, BookingID: b.ID, Deadline: b.HoldExpiresAt, Confirmed: confirmed,
 			})
 		}
 	}
-	return p.facts(), places, nil
+	return places
 }

@@ -1,7 +1,9 @@
 package bookingtest_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"stayhold/shared/booking"
@@ -44,6 +46,7 @@ func (d *duo) call() {
 		d.putFacts(product)
 	case n < 78:
 		d.places(product)
+		d.some(product)
 	case n < 83:
 		d.markUsers(product)
 	case n < 91:
@@ -266,6 +269,41 @@ func (d *duo) places(product int64) {
 			}
 		}
 		return s.answer(nil, text, moments...)
+	})
+}
+
+// some reads the places of some users, and those that last long.
+func (d *duo) some(product int64) {
+	d.t.Helper()
+	whom := users[:1+d.IntN(len(users))]
+	d.list(fmt.Sprintf("PlacesOf product %d users %v", product, whom), func(s side) ([]booking.Place, error) {
+		list, err := s.PlacesOf(d.t.Context(), product, whom)
+		slices.SortFunc(list, func(a, b booking.Place) int { return cmp.Compare(a.UserID, b.UserID) })
+		return list, err
+	})
+	longer := pick(d, []time.Duration{113 * time.Millisecond, 3*time.Minute + 613*time.Millisecond, 64*time.Minute + 413*time.Millisecond}) // never to the moment
+	d.list(fmt.Sprintf("LongHolds product %d longer than %s", product, longer), func(s side) ([]booking.Place, error) {
+		list, err := s.LongHolds(d.t.Context(), product, longer)
+		slices.SortFunc(list, func(a, b booking.Place) int {
+			return cmp.Or(cmp.Compare(b.Deadline.UnixMilli(), a.Deadline.UnixMilli()), cmp.Compare(a.UserID, b.UserID))
+		})
+		return list, err
+	})
+}
+
+func (d *duo) list(call string, read func(s side) ([]booking.Place, error)) {
+	d.t.Helper()
+	d.both(call, func(s side) answer {
+		list, err := read(s)
+		text, moments := "none", []time.Time(nil)
+		if len(list) > 0 {
+			text = fmt.Sprint(len(list))
+		}
+		for _, p := range list {
+			text += fmt.Sprintf(" [%d %s booking %d confirmed %t]", p.UserID, p.Token, p.BookingID, p.Confirmed)
+			moments = append(moments, p.Deadline)
+		}
+		return s.answer(err, text, moments...)
 	})
 }
 

@@ -183,6 +183,7 @@ var gateAnswers = []string{
 	"Place COLD", "Place INACTIVE", "Place PURCHASED", "Place DUPLICATE", "Place NOT_OPEN", "Place CLOSED", "Place SOLD_OUT", "Place NEW",
 	"Ensure OK", "Ensure OTHER", "Ensure LOST", "Ensure COLD", "Confirm -", "Release -", "Occupancies cold", "Occupancies warm",
 	"MarkWarm true", "MarkWarm false", "UnmarkWarm -", "Seed true", "Seed false", "Seed INTERNAL", "PutFacts true", "PutFacts false", "PutFacts INTERNAL",
+	"PlacesOf none", "PlacesOf 1", "PlacesOf 2", "LongHolds none", "LongHolds 1", "LongHolds 2",
 	"Places none", "Places 1", "Places 2", "Places 3", "MarkUsers -",
 	"confirm true", "confirm false", "remove true", "remove false", "hold true", "hold false", "nothing false",
 }

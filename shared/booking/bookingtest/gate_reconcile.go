@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"stayhold/shared/booking"
 )
@@ -16,18 +17,44 @@ const placesPage = 2
 func (g *Gate) Places(_ context.Context, productID int64, cursor uint64) (places []booking.Place, next uint64, err error) {
 	p, now := g.lock(productID)
 	defer g.mu.Unlock()
-	for user, at := range p.places {
-		if at.expiry > now && uint64(user) >= cursor {
-			places = append(places, booking.Place{UserID: user, Token: at.token, BookingID: at.booking,
-				Deadline: moment(at.expiry), Confirmed: at.expiry == forever})
-		}
-	}
-	slices.SortFunc(places, func(a, b booking.Place) int { return cmp.Compare(a.UserID, b.UserID) })
+	places = p.live(now, func(user int64) bool { return uint64(user) >= cursor })
 	if len(places) > placesPage {
 		places = places[:placesPage]
 		next = uint64(places[placesPage-1].UserID)
 	}
 	return places, next, nil
+}
+
+// PlacesOf reads the live places of some users.
+func (g *Gate) PlacesOf(_ context.Context, productID int64, userIDs []int64) ([]booking.Place, error) {
+	p, now := g.lock(productID)
+	defer g.mu.Unlock()
+	return p.live(now, func(user int64) bool { return slices.Contains(userIDs, user) }), nil
+}
+
+// maxLongHolds bounds one answer of LongHolds.
+const maxLongHolds = 100
+
+// LongHolds lists the holds that last longer than the time from now, the longest first.
+func (g *Gate) LongHolds(_ context.Context, productID int64, longer time.Duration) ([]booking.Place, error) {
+	p, now := g.lock(productID)
+	defer g.mu.Unlock()
+	holds := p.live(now+longer.Milliseconds(), func(int64) bool { return true })
+	holds = slices.DeleteFunc(holds, func(h booking.Place) bool { return h.Confirmed })
+	slices.SortStableFunc(holds, func(a, b booking.Place) int { return b.Deadline.Compare(a.Deadline) })
+	return holds[:min(maxLongHolds, len(holds))], nil
+}
+
+// live lists the places that outlast the moment, by user.
+func (p *product) live(now int64, wanted func(user int64) bool) (places []booking.Place) {
+	for user, at := range p.places {
+		if at.expiry > now && wanted(user) {
+			places = append(places, booking.Place{UserID: user, Token: at.token, BookingID: at.booking,
+				Deadline: moment(at.expiry), Confirmed: at.expiry == forever})
+		}
+	}
+	slices.SortFunc(places, func(a, b booking.Place) int { return cmp.Compare(a.UserID, b.UserID) })
+	return places
 }
 
 // MarkUsers leaves a reconcile mark for each user; all marks of the product stand for a

@@ -385,3 +385,12 @@ func behaviourOf(paymentKey string) (kind string, n int) {
 	}
 	return "", 0
 }
+
+// Charges hands the ledger over, as booking.Ledger has it.
+func (g *Gateway) Charges(_ context.Context, receive func(page []booking.LedgerCharge) error) error {
+	var page []booking.LedgerCharge
+	for _, e := range g.Ledger() {
+		page = append(page, booking.LedgerCharge{OrderID: e.OrderID, Amount: e.Amount, Cancelled: e.Cancelled})
+	}
+	return receive(page)
+}

@@ -141,7 +141,6 @@ var (
 	orderForm  = regexp.MustCompile(`sh-[0-9a-f]{32}`)
 	writtenOut = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ][0-9:.]+(Z| \+0000 UTC|[+-]\d\d(:\d\d)?)`)
 	nothing    = regexp.MustCompile(`\b0\.00\b`) // a sum of no rows has no decimals
-	spanOut    = regexp.MustCompile(`, \S.* past its hold`)
 )
 
 func (r *rendering) string(s string) {
@@ -153,7 +152,6 @@ func (r *rendering) string(s string) {
 	// What a line for a person says of times does not pass with the rows.
 	s = writtenOut.ReplaceAllString(s, "(time)")
 	s = nothing.ReplaceAllString(s, "0")
-	s = spanOut.ReplaceAllString(s, ", (span) past its hold")
 	if s == "" || s == "0" {
 		s = none
 	}

@@ -124,7 +124,8 @@ func (s steps) sweep() error {
 }
 
 func (s steps) admin() booking.Admin {
-	return booking.Admin{Store: s.Store, Gate: s.Gate, Cancel: s.canceller(), Compensate: s.compensator(), Reconciler: s.reconciler()}
+	return booking.Admin{Store: s.Store, Gate: s.Gate, Cancel: s.canceller(), Compensate: s.compensator(), Reconciler: s.reconciler(),
+		Ledger: s.w.gateway, StrayLimit: booking.StrayLimit(holdTTL, paymentWindow, sweepGrace)}
 }
 
 // process is one invocation, which stands before its next port call.
