@@ -9,8 +9,8 @@
 --   {user, token, expiry, booking, ...}  four values for each hold; expiry in ms; booking id, always 0
 
 local time = redis.call('TIME')
-local limit = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
-local found = redis.call('ZREVRANGEBYSCORE', KEYS[1], '(+inf', '(' .. string.format('%.0f', limit), 'WITHSCORES', 'LIMIT', 0, ARGV[2])
+local from = string.format('(%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1])
+local found = redis.call('ZREVRANGEBYSCORE', KEYS[1], '(+inf', from, 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 local holds = {}
 for i = 1, #found, 2 do
   local n = #holds

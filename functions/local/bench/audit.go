@@ -13,9 +13,9 @@ import (
 const (
 	auditedBookings = 1_000_000
 	auditedProducts = 200
-	// An invocation of AdminFunction ends after 60 s. What is held against these is processor time, of this process and the
+	// An invocation of AdminFunction ends after 300 s. What is held against these is processor time, of this process and the
 	// servers: a busy machine changes it little.
-	auditSeconds    = 50
+	auditSeconds    = 150
 	auditOneSeconds = 2
 )
 
