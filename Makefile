@@ -44,6 +44,10 @@ build: go-version ## the functions and the local front, for this machine
 bench: servers build ## how fast it is: handlers beside their floors, in one run
 	@go run ./functions/local/bench
 
+.PHONY: mutants
+mutants: servers ## put one fault after the other into the program; a test has to notice each
+	@go run ./functions/local/mutants
+
 .PHONY: servers
 servers: ## install Postgres and Redis if they are missing
 	@.ci/install servers
