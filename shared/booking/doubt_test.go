@@ -164,6 +164,10 @@ func TestGateHearsOfACommitOnly(t *testing.T) {
 	}
 	w.wantHeld(product, 1, 0)
 	w.plain()
+	w.wantStatus(b, booking.PaymentPending)
+	if sent := w.queue.take(); len(sent) != 0 {
+		t.Errorf("sent: %v", sent)
+	}
 	if _, err := w.complete(b); err != nil {
 		t.Error(err)
 	}

@@ -69,7 +69,7 @@ func TestMoneyGoesBackOnlyFromADeadBooking(t *testing.T) {
 
 func TestCompleteLooksAtThePaymentItself(t *testing.T) {
 	w := newWorld(t)
-	product := w.product(3)
+	product := w.product(4)
 	w.grant(7, "100000")
 	wantIncomplete := func(what string, b booking.Booking) {
 		t.Helper()
@@ -77,6 +77,8 @@ func TestCompleteLooksAtThePaymentItself(t *testing.T) {
 			t.Errorf("%s: complete: %v", what, err)
 		}
 	}
+
+	wantIncomplete("nothing is registered", w.reserve(6, product))
 
 	replaced := w.register(w.register(w.reserve(7, product), points("100000")), card("100000"))
 	wantIncomplete("points, then a card that nobody charged", replaced)

@@ -67,3 +67,72 @@ func TestOneBadRowKeepsNobodyWaiting(t *testing.T) {
 	}
 	w.wantStatus(bad, booking.Init)
 }
+
+func TestSweepsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(6)
+	var lapsed, cancelled []booking.Booking
+	for user := int64(100); user < 106; user++ {
+		b := w.register(w.reserve(user, product), card("100000"))
+		if _, err := w.approve(b, "ok-"+b.HoldToken); err != nil {
+			t.Fatal(err)
+		}
+		if user%2 == 0 {
+			w.lapse(b)
+			lapsed = append(lapsed, b)
+			continue
+		}
+		if _, err := w.cancel(b); err != nil {
+			t.Fatal(err)
+		}
+		cancelled = append(cancelled, b)
+	}
+	w.queue.take()
+	errs := atOnce(w, 4, func(w *world, _ int) error {
+		_, err := w.sweepStep().Run(w.t.Context())
+		return err
+	})
+	if count(errs, nil) != len(errs) {
+		t.Errorf("sweeps: %v", errs)
+	}
+	w.sweep()
+	for _, b := range lapsed {
+		w.wantStatus(b, booking.Failed, booking.PaymentCancelled)
+	}
+	for _, b := range cancelled {
+		w.wantStatus(b, booking.Cancelled, booking.PaymentCancelled)
+	}
+	for _, c := range w.simulator.Ledger().Charges {
+		if !c.Cancelled || c.Cancels != 1 {
+			t.Errorf("charge %+v", c)
+		}
+	}
+	w.wantAvailable(product, 6)
+	w.wantSound()
+}
+
+func TestRegisterBesideTheSweep(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(2)
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		s := &stay{user: w.nextUser(), product: product, set: card("100000")}
+		if err := doReserve(w, s); err != nil {
+			t.Fatal(err)
+		}
+		w.lapse(s.booking)
+		acts := [2]act{doRegister, doSweepOne}
+		errs := w.collide(lockBooking, s.booking.ID,
+			func(w *world) error { one := *s; return acts[order[0]](w, &one) },
+			func(w *world) error { two := *s; return acts[order[1]](w, &two) })
+		if n := count(errs, nil) + count(errs, booking.ErrInvalidState); n != 2 {
+			t.Errorf("%v: %v", order, errs)
+		}
+		got := w.wantStatus(s.booking, booking.Failed)
+		for _, p := range got.Payments {
+			if p.Status != booking.PaymentCancelled {
+				t.Errorf("a dead booking's payment: %+v", p)
+			}
+		}
+	}
+	w.wantSound()
+}
