@@ -59,6 +59,18 @@ var adapterMutants = []mutant{
 		killer: byStore("TestDeadlockIsTriedAgain"),
 	},
 	{
+		name:   "serialization-is-an-error",
+		why:    "a transaction that Postgres gave up for another one's sake is not tried again",
+		edits:  []edit{{adapters + "errors.go", "case \"40P01\", \"40001\",", "case \"40P01\","}},
+		killer: byStore("TestSerializationFailureIsTriedAgain"),
+	},
+	{
+		name:   "idle-connection-is-asked",
+		why:    "most calls of a function begin with a round trip that only asks whether the connection lives",
+		edits:  []edit{{adapters + "store.go", "	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }\n", ""}},
+		killer: byStore("TestIdleConnectionIsNotAsked"),
+	},
+	{
 		name:   "named-statement-behind-a-pooler",
 		why:    "a statement kept by name meets another server connection, where it does not exist",
 		edits:  []edit{{adapters + "store.go", "	if o.Pooler {\n", "	if o.Pooler && o.URL == \"\" {\n"}},

@@ -60,6 +60,12 @@ var gateMutants = []mutant{
 		killer: byGate("TestPutFacts"),
 	},
 	{
+		name:   "user-as-a-number",
+		why:    "two users whose ids differ in the last digit are one, and share a hold",
+		edits:  []edit{{scripts + "place_hold.lua", "local user, token = ARGV[1], ARGV[2]", "local user, token = tonumber(ARGV[1]), ARGV[2]"}},
+		killer: byGate("TestHugeIDsAreTold"),
+	},
+	{
 		name:   "script-writes-before-it-checks",
 		why:    "Redis refuses to take memory only before a script's first write: half a hold is left",
 		edits:  []edit{{scripts + "place_hold.lua", "local facts = redis.call('HMGET'", "redis.call('HDEL', KEYS[4], user)\nlocal facts = redis.call('HMGET'"}},

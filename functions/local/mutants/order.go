@@ -70,6 +70,14 @@ var orderMutants = []mutant{
 		killer: byFlow("TestLateChargeFindsTheBookingDead"),
 	},
 	{
+		name: "fence-ends-the-payment",
+		why:  "a cancel ends the payment whose charge is in flight: the buyer is told that nothing is owed",
+		edits: []edit{{fenceFile, ` AND NOT EXISTS (
+        SELECT FROM payment_attempt a
+        WHERE a.payment_id = payment.id AND a.kind = 'APPROVE' AND a.state IN ('REQUESTED', 'UNKNOWN'));`, ";"}},
+		killer: byFlow("TestLateChargeFindsTheBookingDead"),
+	},
+	{
 		name:   "approval-dropped-when-dead",
 		why:    "a charge that finds its booking dead is dropped: looked up for ever, and never returned",
 		edits:  []edit{{approvalFile, "    IF a.state = 'APPROVED' THEN\n        RETURN NULL;", "    IF a.state = 'APPROVED' OR b.status IN ('FAILED', 'CANCELLED') THEN\n        RETURN NULL;"}},

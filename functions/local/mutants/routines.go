@@ -93,6 +93,15 @@ var routineMutants = []mutant{
 		killer: byFlow("TestUnknownThatWasCharged"),
 	},
 	{
+		name: "paid-set-replaced",
+		why:  "register once more after the charge: the next card is charged as well",
+		edits: []edit{
+			{bookingFile, "IF b.status NOT IN ('INIT', 'PAYMENT_PENDING') OR charge.status = 'SUCCESS' THEN", "IF b.status NOT IN ('INIT', 'PAYMENT_PENDING') THEN"},
+			{schemaFile, "CREATE UNIQUE INDEX payment_one_live_charge", "CREATE INDEX payment_one_live_charge"},
+		},
+		killer: byFlow("TestPaidSetIsNotReplaced"),
+	},
+	{
 		name:   "another-payment-key-on-retry",
 		why:    "a repeat with another payment key is looked up and sent as if it were the first",
 		edits:  []edit{{approvalFile, "IF a.payment_key <> p_payment_key OR a.lease_until > moment THEN", "IF a.lease_until > moment THEN"}},
