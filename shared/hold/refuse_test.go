@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"stayhold/shared/booking"
+	"stayhold/shared/hold"
 )
 
 // A server that is busy with somebody's endless script admits nobody, and says so.
@@ -33,6 +35,25 @@ func TestBusyServerIsUnavailable(t *testing.T) {
 		t.Error("the endless script ended by itself: the test has tested nothing")
 	}
 	r.counts(5, 0, 0)
+}
+
+// A call's own deadline ends it, however patient the connection is.
+func TestDeadlineBeatsTheTimeout(t *testing.T) {
+	t.Parallel()
+	g, err := hold.New(hold.Options{URL: "redis://" + deafServer(t), Timeout: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close() //nolint:errcheck // the test is over
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := g.Place(ctx, at(1, "a"), long); !errors.Is(err, booking.ErrUnavailable) {
+		t.Errorf("place: %v", err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("a call with 50 ms took %v", took)
+	}
 }
 
 // Lua counts in doubles, in which these users would be one.

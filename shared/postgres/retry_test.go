@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"stayhold/shared/booking"
 	"stayhold/shared/postgres/postgrestest"
 )
@@ -68,6 +70,54 @@ func TestIdleConnectionIsNotAsked(t *testing.T) {
 	ask()
 	if n := wire.Trips(); n != 1 || wire.Connections() != 0 {
 		t.Errorf("%d round trips and %d new connections after a pause: %v", n, wire.Connections(), wire.Trace())
+	}
+}
+
+// TestConnectionThatDiedWithoutAWord is a function that was frozen while a firewall
+// forgot its connection: nothing has been sent yet, so nothing is in doubt.
+func TestConnectionThatDiedWithoutAWord(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	room := product(t, open(t, url, false), 5)
+	wire := postgrestest.Proxy(t, url)
+	store := open(t, wire.URL(), false)
+	for user := int64(1); user <= 3; user++ {
+		if _, err := store.Open(t.Context(), opening(user, room)); err != nil {
+			t.Errorf("open: %v", err)
+		}
+		wire.Cut()
+	}
+}
+
+// TestPoolerModeLeavesNothingInItsSession asks inside the store's own session what
+// would pin it, or be missing from the next one: and shows that it would be seen.
+func TestPoolerModeLeavesNothingInItsSession(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	for _, sql := range []string{
+		`CREATE FUNCTION leaves_nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF EXISTS (SELECT FROM pg_prepared_statements) OR EXISTS (SELECT FROM pg_settings WHERE source = 'session')
+				OR EXISTS (SELECT FROM pg_class WHERE relpersistence = 't') THEN
+				RAISE EXCEPTION 'something is left in the session';
+			END IF;
+			RETURN NULL;
+		END $$`,
+		`CREATE TRIGGER leaves_nothing AFTER INSERT ON point_ledger FOR EACH STATEMENT EXECUTE FUNCTION leaves_nothing()`,
+	} {
+		if err := postgrestest.Exec(t.Context(), url, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pooler, want := range map[bool]error{true: nil, false: booking.ErrInternal} {
+		store := open(t, url, pooler)
+		var err error
+		for range 2 {
+			_, failed := store.GrantPoints(t.Context(), 1, decimal.NewFromInt(5), "gift")
+			err = errors.Join(err, failed)
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("pooler %v: %v", pooler, err)
+		}
 	}
 }
 
