@@ -74,13 +74,13 @@ var adapterMutants = []mutant{
 		name:   "named-statement-behind-a-pooler",
 		why:    "a statement kept by name meets another server connection, where it does not exist",
 		edits:  []edit{{adapters + "store.go", "	if o.Pooler {\n", "	if o.Pooler && o.URL == \"\" {\n"}},
-		killer: byStore("TestPoolerModeKeepsNoStatement"),
+		killer: byStore("TestPoolerModeLeavesNothingInItsSession"),
 	},
 	{
 		name:   "dead-connection-is-used",
-		why:    "a thawed function writes into a connection that the server has closed, and answers 503",
+		why:    "a thawed function writes into a connection that was closed meanwhile, and nobody knows what became of it",
 		edits:  []edit{{adapters + "store.go", "		return c.PgConn().CheckConn() == nil, nil //nolint:staticcheck // its successor, Ping, is the round trip\n", "		return c != nil, nil\n"}},
-		killer: byStore("TestClosedConnectionIsSeenBeforeAStatementIsSent"),
+		killer: byStore("TestConnectionThatDiedWithoutAWord"),
 	},
 	{
 		name:   "asynchronous-commit",
@@ -174,7 +174,7 @@ var edgeMutants = []mutant{
 		name:   "body-before-its-size",
 		why:    "a body of any size is parsed",
 		edits:  []edit{{edge + "body.go", "	if len(raw) > maxBody {\n", "	if len(raw) > 1<<30 {\n"}},
-		killer: byEdge("TestBodies"),
+		killer: byEdge("TestPrecedence"),
 	},
 	{
 		name:   "key-without-its-body",

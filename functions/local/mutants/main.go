@@ -6,7 +6,8 @@
 // is followed by the package's whole suite, to tell a hole in the tests from a wrong name in the table; both end the run
 // with exit code 1, and so does anything that goes wrong half way.
 //
-// Stopped half way, it leaves a temporary folder at most; what the tests have started ends with them.
+// Stopped half way, it ends what it has started, the servers that all runs share too, and leaves a temporary folder at
+// most.
 package main
 
 import (

@@ -26,6 +26,8 @@ type bench struct {
 	root string // of the module
 	dir  string // for overlays and test binaries
 
+	variables []string // that name the servers
+
 	mu     sync.Mutex // of the lines that are printed
 	done   int
 	failed int
@@ -43,7 +45,16 @@ func run(ctx context.Context, list []mutant, parallel int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{root: root, dir: dir}
+	// The database's own user has to get through.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	variables, stop, err := servers(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	b := &bench{root: root, dir: dir, variables: variables}
 	if err := b.unmodified(ctx, list); err != nil {
 		return err
 	}
@@ -212,7 +223,7 @@ func (b *bench) command(ctx context.Context, name, overlay string, args ...strin
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	cmd.Env = append(os.Environ(), "CI=true")
+	cmd.Env = append(os.Environ(), append(b.variables, "CI=true")...)
 	if overlay != "" {
 		cmd.Env = append(cmd.Env, strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay))
 	}
