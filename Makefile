@@ -52,6 +52,10 @@ bench-audit: servers ## how long an audit of 1,000,000 bookings takes
 bench-backlog: servers ## how fast the sweep serves 100,000 lapsed bookings, and how long it locks
 	@go run ./functions/local/bench -only backlog
 
+.PHONY: mutants
+mutants: servers ## put one fault after the other into the program; a test has to notice each
+	@go run ./functions/local/mutants
+
 .PHONY: servers
 servers: ## install Postgres and Redis if they are missing
 	@.ci/install servers

@@ -1,0 +1,138 @@
+package booking_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"stayhold/shared/booking"
+)
+
+// afterList is a store that lets something happen once the sweep has its list.
+type afterList struct {
+	booking.Store
+	listed func()
+}
+
+func (s afterList) LapsedBookings(ctx context.Context, grace time.Duration, limit int) ([]int64, error) {
+	ids, err := s.Store.LapsedBookings(ctx, grace, limit)
+	s.listed()
+	return ids, err
+}
+
+func TestSweepLooksAgainAtTheDeadline(t *testing.T) {
+	w := newWorld(t)
+	b := w.register(w.reserve(7, w.product(1)), card("100000"))
+	w.lapse(b)
+	step := w.sweepStep()
+	approved := false
+	step.Store = afterList{w.store, func() {
+		if approved {
+			return
+		}
+		approved = true
+		if _, err := w.approve(b, "ok-1"); err != nil {
+			t.Error(err)
+		}
+	}}
+	report, err := step.Run(t.Context())
+	if err != nil || report.Lapsed != 0 {
+		t.Errorf("swept: %+v %v", report, err)
+	}
+	w.wantStatus(b, booking.PaymentPending, booking.PaymentSuccess)
+	if _, err := w.complete(b); err != nil {
+		t.Error(err)
+	}
+	w.wantSound()
+}
+
+func TestOneBadRowKeepsNobodyWaiting(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(3)
+	bad := w.reserve(7, product)
+	others := []booking.Booking{w.reserve(8, product), w.reserve(9, product)}
+	for i, b := range append([]booking.Booking{bad}, others...) {
+		w.lapse(b)
+		w.exec(`UPDATE booking SET hold_expires_at = now() - $2 * interval '1 minute' WHERE id = $1`, b.ID, 9-i)
+	}
+	w.exec(`CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END'`)
+	w.exec(`CREATE TRIGGER broken BEFORE UPDATE ON booking FOR EACH ROW WHEN (OLD.user_id = 7) EXECUTE FUNCTION broken()`)
+	report, err := w.sweepStep().Run(t.Context())
+	if !errors.Is(err, booking.ErrInternal) || report.Lapsed != 2 || len(report.Faults) == 0 {
+		t.Errorf("swept: %+v %v", report, err)
+	}
+	for _, b := range others {
+		w.wantStatus(b, booking.Failed)
+	}
+	w.wantStatus(bad, booking.Init)
+}
+
+func TestSweepsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(6)
+	var lapsed, cancelled []booking.Booking
+	for user := int64(100); user < 106; user++ {
+		b := w.register(w.reserve(user, product), card("100000"))
+		if _, err := w.approve(b, "ok-"+b.HoldToken); err != nil {
+			t.Fatal(err)
+		}
+		if user%2 == 0 {
+			w.lapse(b)
+			lapsed = append(lapsed, b)
+			continue
+		}
+		if _, err := w.cancel(b); err != nil {
+			t.Fatal(err)
+		}
+		cancelled = append(cancelled, b)
+	}
+	w.queue.take()
+	errs := atOnce(w, 4, func(w *world, _ int) error {
+		_, err := w.sweepStep().Run(w.t.Context())
+		return err
+	})
+	if count(errs, nil) != len(errs) {
+		t.Errorf("sweeps: %v", errs)
+	}
+	w.sweep()
+	for _, b := range lapsed {
+		w.wantStatus(b, booking.Failed, booking.PaymentCancelled)
+	}
+	for _, b := range cancelled {
+		w.wantStatus(b, booking.Cancelled, booking.PaymentCancelled)
+	}
+	for _, c := range w.simulator.Ledger().Charges {
+		if !c.Cancelled || c.Cancels != 1 {
+			t.Errorf("charge %+v", c)
+		}
+	}
+	w.wantAvailable(product, 6)
+	w.wantSound()
+}
+
+func TestRegisterBesideTheSweep(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(2)
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		s := &stay{user: w.nextUser(), product: product, set: card("100000")}
+		if err := doReserve(w, s); err != nil {
+			t.Fatal(err)
+		}
+		w.lapse(s.booking)
+		acts := [2]act{doRegister, doSweepOne}
+		errs := w.collide(lockBooking, s.booking.ID,
+			func(w *world) error { one := *s; return acts[order[0]](w, &one) },
+			func(w *world) error { two := *s; return acts[order[1]](w, &two) })
+		if n := count(errs, nil) + count(errs, booking.ErrInvalidState); n != 2 {
+			t.Errorf("%v: %v", order, errs)
+		}
+		got := w.wantStatus(s.booking, booking.Failed)
+		for _, p := range got.Payments {
+			if p.Status != booking.PaymentCancelled {
+				t.Errorf("a dead booking's payment: %+v", p)
+			}
+		}
+	}
+	w.wantSound()
+}
