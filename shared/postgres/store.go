@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"stayhold/shared/booking"
@@ -51,7 +52,7 @@ func Open(o Options) (*Store, error) {
 	// one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
-		return c.PgConn().CheckConn() == nil, nil //nolint:staticcheck // its successor, Ping, is the round trip
+		return alive(c.PgConn()), nil
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
@@ -65,6 +66,11 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.New("the database's settings are not usable")
 	}
 	return &Store{pool: pool}, nil
+}
+
+// readable says that nothing is wrong with the connection that a read would tell.
+func readable(c *pgconn.PgConn) bool {
+	return c.CheckConn() == nil //nolint:staticcheck // its successor, Ping, is the round trip
 }
 
 // Connect opens the connection in the background, ahead of the first call, which
