@@ -49,6 +49,7 @@ type world struct {
 	gatePort   booking.Gate
 	queuePort  booking.Queue
 	gateway    booking.Gateway
+	stage      stage
 	gatewayURL string
 	simulator  *paymentgatewaytest.Simulator
 	queue      *recorder
@@ -58,6 +59,7 @@ type world struct {
 	session    time.Duration
 	maxHolds   int
 	beside     func(sql string, args ...any) error // beside the store: moves a row's time
+	besideGate func(words ...any) error            // beside the gate: loses a key
 }
 
 // recorder is a queue that keeps what it is given; the tests decide what arrives.
@@ -102,20 +104,28 @@ func newWorld(t *testing.T) *world {
 	w.store = w.openStore(w.databaseURL)
 	w.prefix = fmt.Sprintf("%d-%d:", os.Getpid(), prefixes.Add(1))
 	w.gate = w.openGate(w.redisURL, w.prefix)
+	w.besideGate = holdtest.Session(t, w.redisURL)
+	w.stage = servers{w}
 	w.plain()
-	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Secret: "secret", LateAfter: time.Second})
+	w.openGateway(time.Second)
+	return w
+}
+
+// openGateway gives the world a payment simulator, whose late charges happen so long
+// after they were asked for.
+func (w *world) openGateway(late time.Duration) {
+	w.t.Helper()
+	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Secret: "secret", LateAfter: late})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.simulator = simulator
 	server := httptest.NewServer(simulator)
-	t.Cleanup(func() {
+	w.t.Cleanup(func() {
 		_ = simulator.Close()
 		server.Close()
 	})
-	w.gatewayURL = server.URL
+	w.simulator, w.gatewayURL = simulator, server.URL
 	w.gateway = w.gatewayWith("secret")
-	return w
 }
 
 func (w *world) gatewayWith(secret string) booking.Gateway {

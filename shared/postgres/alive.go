@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"crypto/tls"
+	"errors"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,10 +25,10 @@ func alive(c *pgconn.PgConn) bool {
 		return readable(c)
 	}
 	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
+	// Control, not Read: after a slow write the driver may have a read of its own open.
+	err = raw.Control(func(fd uintptr) {
 		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = err == syscall.EAGAIN
-		return true
+		quiet = errors.Is(err, syscall.EAGAIN)
 	})
 	return err == nil && quiet || readable(c)
 }
