@@ -193,20 +193,33 @@ type plan struct {
 // and returns how many invocations were cut.
 func survive(t *testing.T, open func(*testing.T) *world, p plan) int64 {
 	var cuts atomic.Int64
+	seen := map[string]bool{}
 	t.Run("scenarios", func(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(scenarios)) {
 			sc := scenarios[name]
 			if !p.whole && !sc.moved {
 				continue
 			}
+			again, from := make([]bool, len(sc.acts)), len(sc.acts)-1
+			if p.whole {
+				from = 0
+			}
+			for which := from; which < len(sc.acts); which++ {
+				story := sc.until(which)
+				again[which], seen[story] = seen[story], true
+			}
 			t.Run(name, func(t *testing.T) {
 				r := trial{open(t), map[int64]crash{}}
 				for which, calls := range r.calls(sc) {
-					if !p.whole && which < len(sc.acts)-1 {
+					if which < from {
 						continue
 					}
+					recoveries := []recovery{byRetry, byMessage, bySweep}
+					if again[which] {
+						recoveries = recoveries[:1] // without the repeat, the story ends here as it did before
+					}
 					for at := range calls {
-						r.cutAt(crash{scenario: sc, which: which}, at+1, p, &cuts)
+						r.cutAt(crash{scenario: sc, which: which}, at+1, recoveries, p, &cuts)
 					}
 				}
 				r.audit()
@@ -217,13 +230,13 @@ func survive(t *testing.T, open func(*testing.T) *world, p plan) int64 {
 }
 
 // cutAt runs every crash whose first cut is at this call.
-func (r trial) cutAt(c crash, at int, p plan, cuts *atomic.Int64) {
+func (r trial) cutAt(c crash, at int, recoveries []recovery, p plan, cuts *atomic.Int64) {
 	r.t.Helper()
 	for _, side := range p.sides {
 		if side == diesBefore && at > 1 {
 			continue // it leaves what dying after the call before it left
 		}
-		for _, how := range []recovery{byRetry, byMessage, bySweep} {
+		for _, how := range recoveries {
 			// An uncut second counts the calls of the recovery.
 			c.how, c.second = how, &cutter{}
 			c.first = &cutter{at: at, side: side}

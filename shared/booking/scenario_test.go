@@ -177,6 +177,16 @@ type scenario struct {
 	moved bool
 }
 
+// until tells what has been done until an act is over: two scenarios with one story
+// are the same so far. Acts of one maker (doGrant) count as the same act.
+func (sc scenario) until(which int) string {
+	story := fmt.Sprint(sc.set, sc.key)
+	for _, act := range sc.acts[:which+1] {
+		story += fmt.Sprintf(" %p", act)
+	}
+	return story
+}
+
 func ypay(s string) booking.Set { return booking.Set{{Method: booking.YPay, Amount: amount(s)}} }
 
 func mixed() booking.Set { return both("20000", booking.Card, "30000") }
