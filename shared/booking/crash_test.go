@@ -109,10 +109,12 @@ func (w *world) run(c crash, s *stay) {
 // settle lets messages and sweeps work until a sweep finds nothing to do.
 func (w *world) settle(s *stay) {
 	w.t.Helper()
+	var last booking.SweepReport
 	for range 5 {
 		w.deliver()
 		w.stage.timePasses(s)
 		report, err := w.sweepStep().Run(w.t.Context())
+		last = report
 		if err != nil {
 			w.t.Errorf("sweep: %v", err)
 		}
@@ -120,7 +122,7 @@ func (w *world) settle(s *stay) {
 			return
 		}
 	}
-	w.t.Errorf("user %d is not settled after five sweeps", s.user)
+	w.t.Errorf("user %d is not settled after five sweeps: %+v", s.user, last)
 }
 
 // trial runs crashes of one scenario in a world of their own, and audits all that
@@ -218,8 +220,8 @@ func survive(t *testing.T, open func(*testing.T) *world, p plan) int64 {
 					if again[which] {
 						recoveries = recoveries[:1] // without the repeat, the story ends here as it did before
 					}
-					for at := range calls {
-						r.cutAt(crash{scenario: sc, which: which}, at+1, recoveries, p, &cuts)
+					for at, call := range calls {
+						r.cutAt(crash{scenario: sc, which: which}, at+1, call, recoveries, p, &cuts)
 					}
 				}
 				r.audit()
@@ -230,10 +232,10 @@ func survive(t *testing.T, open func(*testing.T) *world, p plan) int64 {
 }
 
 // cutAt runs every crash whose first cut is at this call.
-func (r trial) cutAt(c crash, at int, recoveries []recovery, p plan, cuts *atomic.Int64) {
+func (r trial) cutAt(c crash, at int, call string, recoveries []recovery, p plan, cuts *atomic.Int64) {
 	r.t.Helper()
 	for _, side := range p.sides {
-		if side == diesBefore && at > 1 {
+		if side == diesBefore && at > 1 || side == diesAfter && at > 1 && onlyReads(call) {
 			continue // it leaves what dying after the call before it left
 		}
 		for _, how := range recoveries {
@@ -251,7 +253,10 @@ func (r trial) cutAt(c crash, at int, recoveries []recovery, p plan, cuts *atomi
 			if !p.second {
 				continue
 			}
-			for again := range c.second.calls {
+			for again, call := range c.second.calls {
+				if onlyReads(call) {
+					continue
+				}
 				c.first, c.second = &cutter{at: at, side: side}, &cutter{at: again + 1, side: diesAfter}
 				r.try(c)
 				if c.second.happened() {
@@ -262,11 +267,19 @@ func (r trial) cutAt(c crash, at int, recoveries []recovery, p plan, cuts *atomi
 	}
 }
 
+// onlyReads says that a call changes nothing: who dies of it leaves what stood before.
+func onlyReads(call string) bool {
+	return slices.Contains([]string{
+		"Dead", "Unsent", "ProductFacts", "GatePlaces", "OnSale", "LapsedBookings", "DueApprovals", "DueRefunds",
+		"Occupancies", "Places", "gateway Lookup",
+	}, call)
+}
+
 // How many invocations were cut when they were last counted. Fewer means that a
 // boundary, or a scenario, has gone missing.
 const (
-	recordedFirst  = 1
-	recordedSecond = 1
+	recordedFirst  = 3974
+	recordedSecond = 1941
 )
 
 // onServers is a world that waits for no gateway which will not answer.
