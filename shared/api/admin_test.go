@@ -202,11 +202,28 @@ func TestAuditWithoutALedgerIsAnAuditStill(t *testing.T) {
 
 func TestSweepAndMigrate(t *testing.T) {
 	b := newBench()
-	report := booking.SweepReport{Lapsed: 2, Faults: []string{}}
+	report := booking.SweepReport{Lapsed: 2, Stuck: 3, Faults: []string{}}
 	out, err := b.Sweep(func(context.Context) (booking.SweepReport, error) { return report, booking.ErrUnavailable }).
 		Invoke(context.Background(), []byte("anything"))
 	if err != nil || !strings.Contains(string(out), `"lapsed":2`) || !strings.Contains(b.log.String(), "DEPENDENCY_UNAVAILABLE") {
 		t.Errorf("%s %v\n%s", out, err, b.log)
+	}
+	// The alarm's metric has no dimension: it is the same one however a sweep ends.
+	var line struct {
+		AWS struct {
+			CloudWatchMetrics []struct {
+				Dimensions [][]string
+				Metrics    []struct{ Name string }
+			}
+		} `json:"_aws"`
+		RefundsStuck int
+	}
+	if err := json.Unmarshal(b.metrics.Bytes(), &line); err != nil || len(line.AWS.CloudWatchMetrics) != 2 {
+		t.Fatalf("%s: %v", b.metrics, err)
+	}
+	watched := line.AWS.CloudWatchMetrics[1]
+	if line.RefundsStuck != 3 || watched.Metrics[0].Name != "RefundsStuck" || len(watched.Dimensions) != 1 || len(watched.Dimensions[0]) != 0 {
+		t.Errorf("%s", b.metrics)
 	}
 	out, err = b.Migrate(func(context.Context) ([]string, int64, error) { return nil, 4, nil }).Invoke(context.Background(), nil)
 	if err != nil || string(out) != `{"applied":[],"version":4}` {

@@ -15,11 +15,12 @@ import (
 // errNoTime is why a record was not begun.
 var errNoTime = errors.New("the time is nearly up")
 
-// The codes of records in the log and the metrics: one that is no message, and one
-// whose work the gateway left undone for now.
+// The codes of records in the log and the metrics: one that is no message, one whose
+// work the gateway left undone for now, and one whose refund it has refused for long.
 const (
 	invalidMessage = "INVALID_MESSAGE"
 	leftToSweep    = "LEFT_TO_SWEEP"
+	refundStuck    = "REFUND_STUCK"
 )
 
 // Batch handles an SQS batch and answers with partial batch responses: each record
@@ -108,6 +109,9 @@ func (e *Edge) reportRecord(ctx context.Context, c *call, r *record, err error) 
 	code := invalidMessage
 	switch {
 	case errors.As(err, &malformed):
+		c.code = code
+	case errors.Is(err, booking.ErrRefundStuck):
+		code = refundStuck
 		c.code = code
 	case errors.Is(err, booking.ErrLeftToSweep):
 		code = leftToSweep

@@ -88,6 +88,13 @@ func TestBatchAcknowledgesWhatIsLeftToTheSweep(t *testing.T) {
 	if !strings.Contains(b.log.String(), "LEFT_TO_SWEEP") || !strings.Contains(b.log.String(), "the gateway hangs") {
 		t.Error(b.log)
 	}
+	h = b.Batch(0, parseTest, func(context.Context, booking.Message) error {
+		return fmt.Errorf("%w: %w", booking.ErrRefundStuck, booking.ErrLeftToSweep)
+	})
+	out, err = h.Invoke(context.Background(), []byte(`{"Records":[{"messageId":"a","body":"compensate 1"}]}`))
+	if err != nil || failed(t, out) != "" || !strings.Contains(b.metrics.String(), `"Code":"REFUND_STUCK"`) {
+		t.Errorf("%s %v\n%s", out, err, b.metrics)
+	}
 }
 
 func TestWhatIsNoBatch(t *testing.T) {

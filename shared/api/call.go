@@ -29,6 +29,8 @@ type call struct {
 	deferred  error // what failed after the commit, and rows still command
 	began     time.Time
 	cold      bool
+
+	refundsStuck *int // of a sweep
 }
 
 // begin starts the record of an invocation. An empty requestID is the invocation's own.
@@ -131,20 +133,23 @@ func (c *call) measure(millis float64) {
 	if c.cold {
 		cold = 1
 	}
+	meta := metadata{time.Now().UnixMilli(), []directive{{
+		"Stayhold", [][]string{{"Function", "Route", "Code"}},
+		[]metric{{"Millis", "Milliseconds"}, {"ColdStart", "Count"}},
+	}}}
+	if c.refundsStuck != nil { // an alarm watches it, whatever became of the rest of the sweep
+		meta.CloudWatchMetrics = append(meta.CloudWatchMetrics,
+			directive{"Stayhold", [][]string{{}}, []metric{{"RefundsStuck", "Count"}}})
+	}
 	line, err := json.Marshal(struct {
-		AWS       metadata `json:"_aws"`
-		Function  string
-		Route     string
-		Code      string
-		Millis    float64
-		ColdStart int
-	}{
-		metadata{time.Now().UnixMilli(), []directive{{
-			"Stayhold", [][]string{{"Function", "Route", "Code"}},
-			[]metric{{"Millis", "Milliseconds"}, {"ColdStart", "Count"}},
-		}}},
-		c.function, c.route, c.code, millis, cold,
-	})
+		AWS          metadata `json:"_aws"`
+		Function     string
+		Route        string
+		Code         string
+		Millis       float64
+		ColdStart    int
+		RefundsStuck *int `json:",omitempty"`
+	}{meta, c.function, c.route, c.code, millis, cold, c.refundsStuck})
 	if err == nil {
 		_, err = c.edge.metrics.Write(append(line, '\n'))
 	}

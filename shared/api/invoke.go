@@ -60,6 +60,7 @@ func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error)) lam
 	return handler(func(ctx context.Context, _ []byte) ([]byte, error) {
 		return e.direct(ctx, "sweep", func(ctx context.Context, c *call) (any, error) {
 			report, err := run(ctx)
+			c.refundsStuck = &report.Stuck
 			if err != nil {
 				_ = c.fail(err, booking.ErrUnavailable) // log and metrics tell of it
 			}

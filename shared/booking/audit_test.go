@@ -335,7 +335,7 @@ func TestAuditLetsABusySystemBe(t *testing.T) {
 	if _, err := w.cancel(unsent); err != nil {
 		t.Fatal(err)
 	}
-	w.lapse(card(13))                                                                      // the sweep has not come yet
+	w.stage.lapse(card(13))                                                                // the sweep has not come yet
 	if _, err := w.gate.Place(t.Context(), stranger(14, product), w.holdTTL); err != nil { // an INSERT under way
 		t.Fatal(err)
 	}

@@ -47,6 +47,9 @@ func (s Sweep) each(ctx context.Context, t *turn, what string, ids []int64, run 
 			done++
 		case errors.Is(err, ErrLeftToSweep):
 			done++
+			if errors.Is(err, ErrRefundStuck) {
+				t.report.Stuck++
+			}
 			t.report.Faults = append(t.report.Faults, fmt.Sprintf("%s %d: %v", what, id, err))
 		case !errors.Is(err, ErrNothingDue):
 			faults = append(faults, fmt.Errorf("%s %d: %w", what, id, err))

@@ -79,7 +79,7 @@ func TestSweepLocksOneBookingForOneStatement(t *testing.T) {
 	w := newWorld(t)
 	product := w.product(lapsed)
 	for user := int64(1); user <= lapsed; user++ {
-		w.lapse(w.reserve(user, product))
+		w.stage.lapse(w.reserve(user, product))
 	}
 	wire := postgrestest.Proxy(t, w.databaseURL)
 	w.store = w.openStore(wire.URL())

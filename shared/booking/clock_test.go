@@ -52,7 +52,7 @@ func TestOurClockDecidesNothing(t *testing.T) {
 
 	w.grant(10, "100000")
 	b := w.register(w.reserve(10, product), points("100000"))
-	w.lapse(b)
+	w.stage.lapse(b)
 	w.storePort = aheadStore{w.store}
 	r, err := w.complete(b)
 	if err != nil || time.Until(r.Booking.HoldExpiresAt) < w.window+9*time.Minute {

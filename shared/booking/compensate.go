@@ -69,7 +69,7 @@ func (s Compensate) refundAll(ctx context.Context, bookingID int64) error {
 
 // Refund claims one due cancel row, calls the gateway under the row's own key, and
 // records what it answered. ErrNothingDue: there was none. ErrLeftToSweep: the money is
-// not back yet.
+// not back yet; with ErrRefundStuck, for long.
 func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
 	in, err := s.Store.ClaimRefund(ctx, bookingID, newToken(), lease(s.GatewayTimeout))
 	if err != nil {
@@ -80,5 +80,9 @@ func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
 	if err := s.Store.EndRefund(ctx, in, back, answer.Reference); err != nil || back {
 		return err
 	}
-	return leftToSweep("refund", in.Charge, answer)
+	err = leftToSweep("refund", in.Charge, answer)
+	if in.Stuck {
+		err = fmt.Errorf("%w: %w", ErrRefundStuck, err)
+	}
+	return err
 }

@@ -183,7 +183,7 @@ func TestUnitOfAnotherHoldIsNotSold(t *testing.T) {
 	if _, err := w.approve(b, "ok-1"); err != nil {
 		t.Fatal(err)
 	}
-	w.lapse(b)
+	w.stage.lapse(b)
 	other := booking.Hold{ProductID: product, UserID: 7, Token: "ffffffffffffffffffffffffffffffff"}
 	if p, err := w.gate.Place(t.Context(), other, w.holdTTL); err != nil || p.Code != booking.PlaceNew {
 		t.Fatalf("place: %+v %v", p, err)

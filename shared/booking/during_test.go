@@ -35,7 +35,7 @@ func TestWhatComesDuringTheCharge(t *testing.T) {
 			return err
 		}, nil, booking.ErrInvalidState, booking.Cancelled, "0.00"},
 		"the sweep of his hold": {func(w *world, b booking.Booking) error {
-			w.lapse(b)
+			w.stage.lapse(b)
 			w.sweep()
 			return nil
 		}, nil, booking.ErrHoldExpired, booking.Failed, "0.00"},

@@ -161,25 +161,16 @@ func TestStockGoneAtComplete(t *testing.T) {
 	w.wantSound()
 }
 
-// lapse lets a booking's hold be past, in the database and in the gate.
-func (w *world) lapse(b booking.Booking) {
-	w.t.Helper()
-	w.exec(`UPDATE booking SET hold_expires_at = now() - interval '1 second' WHERE id = $1`, b.ID)
-	if err := w.gate.Release(w.t.Context(), b.Hold()); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 func TestLapsedHoldIsRetakenWhileAUnitIsFree(t *testing.T) {
 	w := newWorld(t)
 	product := w.product(1)
 	b := w.register(w.reserve(7, product), card("100000"))
-	w.lapse(b)
+	w.stage.lapse(b)
 	if _, err := w.approve(b, "ok-1"); err != nil {
 		t.Fatal(err)
 	}
 	w.wantAvailable(product, 0)
-	w.lapse(b)
+	w.stage.lapse(b)
 	sold, err := w.complete(b)
 	if err != nil || sold.Booking.Status != booking.Confirmed {
 		t.Fatalf("complete: %v", err)
@@ -193,7 +184,7 @@ func TestLapsedHoldWithoutAUnit(t *testing.T) {
 		w := newWorld(t)
 		product := w.product(1)
 		b := w.register(w.reserve(7, product), card("100000"))
-		w.lapse(b)
+		w.stage.lapse(b)
 		w.reserve(8, product)
 		for range 2 {
 			if _, err := w.approve(b, "ok-1"); !errors.Is(err, booking.ErrHoldExpired) {
@@ -211,7 +202,7 @@ func TestLapsedHoldWithoutAUnit(t *testing.T) {
 		if _, err := w.approve(b, "ok-1"); err != nil {
 			t.Fatal(err)
 		}
-		w.lapse(b)
+		w.stage.lapse(b)
 		w.reserve(8, product)
 		_, err := w.complete(b)
 		var refused *booking.Error
@@ -232,7 +223,7 @@ func TestOwnLapsedBookingGivesWay(t *testing.T) {
 	w := newWorld(t)
 	product := w.product(1)
 	first := w.reserve(7, product)
-	w.lapse(first)
+	w.stage.lapse(first)
 	second := w.reserve(7, product)
 	if second.ID == first.ID {
 		t.Error("the lapsed booking was given again")
@@ -243,7 +234,7 @@ func TestOwnLapsedBookingGivesWay(t *testing.T) {
 	if _, err := w.approve(b, "ok-1"); err != nil {
 		t.Fatal(err)
 	}
-	w.lapse(b)
+	w.stage.lapse(b)
 	r, err := w.reserveStep().Run(t.Context(), booking.ReserveCommand{UserID: 7, ProductID: product})
 	if !errors.Is(err, booking.ErrDuplicateReservation) || r.Booking.ID != b.ID {
 		t.Errorf("reserve beside a paid booking: %v", err)

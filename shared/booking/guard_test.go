@@ -35,7 +35,7 @@ func TestMoneyGoesBackOnlyFromADeadBooking(t *testing.T) {
 			}
 		},
 		"lapsed": func(w *world, b booking.Booking) {
-			w.lapse(b)
+			w.stage.lapse(b)
 			w.sweep()
 		},
 	} {
@@ -115,7 +115,7 @@ func TestSoldWhileAnotherGivesUp(t *testing.T) {
 	if _, err := w.approve(b, "ok-1"); err != nil {
 		t.Fatal(err)
 	}
-	w.lapse(b)
+	w.stage.lapse(b)
 	w.reserve(8, product)
 	w.gatePort = meanwhile{w.gate, func() {
 		_, err := w.store.Complete(t.Context(), booking.Completion{UserID: 7, BookingID: b.ID, Held: time.Now().Add(time.Minute)})

@@ -11,14 +11,14 @@ import (
 	"stayhold/shared/booking"
 )
 
-// watched is a gate that looks, after each correction, whether more is taken than
+// counting is a gate that looks, after each correction, whether more is taken than
 // there is.
-type watched struct {
+type counting struct {
 	booking.Gate
 	over atomic.Int64 // corrections after which more was taken
 }
 
-func (g *watched) Correct(ctx context.Context, product int64, nonce string, list []booking.Correction) ([]int64, error) {
+func (g *counting) Correct(ctx context.Context, product int64, nonce string, list []booking.Correction) ([]int64, error) {
 	changed, err := g.Gate.Correct(ctx, product, nonce, list)
 	if o, lookErr := g.Occupancies(ctx, product); lookErr == nil && o[0].Held+o[0].Confirmed > o[0].Facts.Stock {
 		g.over.Add(1)
@@ -33,7 +33,7 @@ func TestReconcileUnderLiveTraffic(t *testing.T) {
 	const stock, buyers, rounds = 4, 6, 12
 	w := newWorld(t)
 	product := w.product(stock)
-	gate := &watched{Gate: w.gate}
+	gate := &counting{Gate: w.gate}
 	var all, repairs sync.WaitGroup
 	var drifted, changed atomic.Int64
 	for i := range buyers {

@@ -111,7 +111,7 @@ func TestRefusedReserveKeepsTheLapsedBooking(t *testing.T) {
 	w.maxHolds = 1
 	product := w.product(2)
 	lapsed := w.reserve(7, product)
-	w.lapse(lapsed)
+	w.stage.lapse(lapsed)
 	w.reserve(7, w.product(1))
 	_, err := w.reserveStep().Run(t.Context(), booking.ReserveCommand{UserID: 7, ProductID: product})
 	if !errors.Is(err, booking.ErrHoldLimit) {

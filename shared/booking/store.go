@@ -79,6 +79,9 @@ var (
 	// ErrLeftToSweep: the gateway gave no clear answer; the rows keep the work, and the
 	// sweep will try again. It wraps what the log should have.
 	ErrLeftToSweep = errors.New("left to the sweep")
+	// ErrRefundStuck: as ErrLeftToSweep, which it comes with, but the buyer's money has
+	// been kept from him for long, and somebody should look at the gateway.
+	ErrRefundStuck = errors.New("refund stuck")
 	// ErrNothingDue: no row commands this any more, or another owner's lease runs.
 	ErrNothingDue = errors.New("nothing due")
 )
@@ -226,6 +229,7 @@ type RefundIntent struct {
 	AttemptID int64
 	BookingID int64
 	Owner     string
+	Stuck     bool // it has failed so often that the buyer is shown RefundStuck
 	Charge    Charge
 }
 

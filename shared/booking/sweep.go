@@ -27,6 +27,7 @@ type SweepReport struct {
 	Lapsed     int      `json:"lapsed"`
 	Sent       int      `json:"sent"`
 	Settled    int      `json:"settled"`
+	Stuck      int      `json:"stuck"` // bookings of which a refund was tried again, in vain as before
 	Reconciled int      `json:"reconciled"`
 	Purged     int64    `json:"purged"`
 	Unfinished bool     `json:"unfinished"` // the time was up before the work was

@@ -24,7 +24,7 @@ func (s afterList) LapsedBookings(ctx context.Context, grace time.Duration, limi
 func TestSweepLooksAgainAtTheDeadline(t *testing.T) {
 	w := newWorld(t)
 	b := w.register(w.reserve(7, w.product(1)), card("100000"))
-	w.lapse(b)
+	w.stage.lapse(b)
 	step := w.sweepStep()
 	approved := false
 	step.Store = afterList{w.store, func() {
@@ -53,7 +53,7 @@ func TestOneBadRowKeepsNobodyWaiting(t *testing.T) {
 	bad := w.reserve(7, product)
 	others := []booking.Booking{w.reserve(8, product), w.reserve(9, product)}
 	for i, b := range append([]booking.Booking{bad}, others...) {
-		w.lapse(b)
+		w.stage.lapse(b)
 		w.exec(`UPDATE booking SET hold_expires_at = now() - $2 * interval '1 minute' WHERE id = $1`, b.ID, 9-i)
 	}
 	w.exec(`CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END'`)
@@ -78,7 +78,7 @@ func TestSweepsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if user%2 == 0 {
-			w.lapse(b)
+			w.stage.lapse(b)
 			lapsed = append(lapsed, b)
 			continue
 		}
@@ -119,7 +119,7 @@ func TestRegisterBesideTheSweep(t *testing.T) {
 		if err := doReserve(w, s); err != nil {
 			t.Fatal(err)
 		}
-		w.lapse(s.booking)
+		w.stage.lapse(s.booking)
 		acts := [2]act{doRegister, doSweepOne}
 		errs := w.collide(lockBooking, s.booking.ID,
 			func(w *world) error { one := *s; return acts[order[0]](w, &one) },

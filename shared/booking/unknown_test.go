@@ -110,7 +110,7 @@ func TestUnknownThatWasNotCharged(t *testing.T) {
 		product := w.product(1)
 		b := w.unknown(7, product, "timeout-1")
 		w.queue.take()
-		w.lapse(b)
+		w.stage.lapse(b)
 		w.sweep()
 		got := w.wantStatus(b, booking.Failed, booking.PaymentReady)
 		if state, _ := got.Refund(); state != booking.RefundPending || got.Failure.Code != "HOLD_EXPIRED" {

@@ -50,6 +50,8 @@ type world struct {
 	queuePort  booking.Queue
 	gateway    booking.Gateway
 	ledger     booking.Ledger
+	stage      stage
+	under      *world // without the cutter, where there is one
 	gatewayURL string
 	simulator  *paymentgatewaytest.Simulator
 	queue      *recorder
@@ -59,6 +61,7 @@ type world struct {
 	session    time.Duration
 	maxHolds   int
 	beside     func(sql string, args ...any) error // beside the store: moves a row's time
+	besideGate func(words ...any) error            // beside the gate: loses a key
 }
 
 // recorder is a queue that keeps what it is given; the tests decide what arrives.
@@ -103,21 +106,29 @@ func newWorld(t *testing.T) *world {
 	w.store = w.openStore(w.databaseURL)
 	w.prefix = fmt.Sprintf("%d-%d:", os.Getpid(), prefixes.Add(1))
 	w.gate = w.openGate(w.redisURL, w.prefix)
+	w.besideGate = holdtest.Session(t, w.redisURL)
+	w.stage = servers{w}
 	w.plain()
-	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Secret: "secret", LateAfter: time.Second})
+	w.openGateway(time.Second)
+	return w
+}
+
+// openGateway gives the world a payment simulator, whose late charges happen so long
+// after they were asked for.
+func (w *world) openGateway(late time.Duration) {
+	w.t.Helper()
+	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Secret: "secret", LateAfter: late})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.simulator = simulator
 	server := httptest.NewServer(simulator)
-	t.Cleanup(func() {
+	w.t.Cleanup(func() {
 		_ = simulator.Close()
 		server.Close()
 	})
-	w.gatewayURL = server.URL
+	w.simulator, w.gatewayURL = simulator, server.URL
 	client := w.gatewayWith("secret")
 	w.gateway, w.ledger = client, client
-	return w
 }
 
 func (w *world) gatewayWith(secret string) *paymentgateway.Client {

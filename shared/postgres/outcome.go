@@ -75,6 +75,7 @@ type intentRow struct {
 	BookingID  int64           `json:"bookingId"`
 	First      bool            `json:"first"`
 	Over       bool            `json:"over"`
+	Stuck      bool            `json:"stuck"`
 	Method     booking.Method  `json:"method"`
 	OrderID    string          `json:"orderId"`
 	PaymentKey string          `json:"paymentKey"`

@@ -167,7 +167,7 @@ func (s *Store) ClaimRefund(ctx context.Context, bookingID int64, owner string, 
 		return booking.RefundIntent{}, booking.ErrInternal.Because(err)
 	}
 	in := r.domain(owner, nil)
-	return booking.RefundIntent{AttemptID: in.AttemptID, BookingID: bookingID, Owner: owner, Charge: in.Charge}, nil
+	return booking.RefundIntent{AttemptID: in.AttemptID, BookingID: bookingID, Owner: owner, Stuck: r.Stuck, Charge: in.Charge}, nil
 }
 
 const endRefundSQL = `SELECT end_refund($1, $2, $3, $4)`

@@ -14,9 +14,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"stayhold/shared/booking"
@@ -51,7 +53,7 @@ func Open(o Options) (*Store, error) {
 	// one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
-		return c.PgConn().CheckConn() == nil, nil //nolint:staticcheck // its successor, Ping, is the round trip
+		return alive(c.PgConn()), nil
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
@@ -65,6 +67,11 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.New("the database's settings are not usable")
 	}
 	return &Store{pool: pool}, nil
+}
+
+// readable says that nothing is wrong with the connection that a read would tell.
+func readable(c *pgconn.PgConn) bool {
+	return c.CheckConn() == nil //nolint:staticcheck // its successor, Ping, is the round trip
 }
 
 // Connect opens the connection in the background, ahead of the first call, which
@@ -88,8 +95,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, func(c *pgxpool.Conn) error { return c.Ping(ctx) })
 }
 
-// tries bounds how often a statement that Postgres gave up is run.
-const tries = 3
+// A statement that Postgres gave up is run at most so many times, each a new
+// transaction, with a random pause before: two that met must not meet again.
+const (
+	tries      = 3
+	retryPause = 20 * time.Millisecond // at most, for each try before
+)
 
 // write runs one autocommit statement that changes rows.
 func (s *Store) write(ctx context.Context, run func(*pgxpool.Conn) error) error {
@@ -109,10 +120,20 @@ func (s *Store) with(ctx context.Context, lost *booking.Error, run func(*pgxpool
 		}
 		err = run(c)
 		c.Release()
-		if try < tries && givenUp(err) {
+		if try < tries && givenUp(err) && pause(ctx, rand.N(time.Duration(try)*retryPause)) {
 			continue
 		}
 		return domainError(err, lost)
+	}
+}
+
+// pause says whether the context outlived it.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
 	"stayhold/shared/booking"
@@ -106,55 +105,6 @@ func TestClosedConnectionIsSeenBeforeAStatementIsSent(t *testing.T) {
 	}
 	if _, err := store.Open(t.Context(), opening(1, room)); err != nil {
 		t.Errorf("after the server closed the connection: %v", err)
-	}
-}
-
-// TestDeadlockIsTriedAgain makes Postgres choose between a cancel, which locks booking
-// and then product, and a session that locks them the other way round.
-func TestDeadlockIsTriedAgain(t *testing.T) {
-	t.Parallel()
-	url := postgrestest.Database(t, migrate)
-	store := open(t, url, false)
-	room := product(t, store, 5)
-	r, err := store.Open(t.Context(), opening(1, room))
-	if err != nil {
-		t.Fatal(err)
-	}
-	confirmed := `WITH sold AS (UPDATE product SET remaining_stock = remaining_stock - 1)
-		UPDATE booking SET status = 'CONFIRMED' WHERE id = $1`
-	if err := postgrestest.Exec(t.Context(), url, confirmed, r.Booking.ID); err != nil {
-		t.Fatal(err)
-	}
-	other, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close(context.Background()) //nolint:errcheck // the test is over
-	tx, err := other.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The other session never gives up its own statement for the cancel's sake.
-	if _, err := tx.Exec(t.Context(), `SET LOCAL deadlock_timeout = '1min'`); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM product WHERE id = $1 FOR UPDATE`, room); err != nil {
-		t.Fatal(err)
-	}
-	cancelled := make(chan error, 1)
-	go func() {
-		_, err := store.Cancel(t.Context(), booking.Cancellation{BookingID: r.Booking.ID})
-		cancelled <- err
-	}()
-	postgrestest.AwaitWaiting(t, url, 1)
-	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM booking WHERE id = $1 FOR UPDATE`, r.Booking.ID); err != nil {
-		t.Fatal(err)
-	}
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-cancelled; err != nil {
-		t.Errorf("cancel: %v", err)
 	}
 }
 

@@ -31,6 +31,10 @@ const (
 	DiesAfter       // the call happens, and the process dies of it
 )
 
+func (f Fate) String() string {
+	return [...]string{"passes", "fails at", "goes on without the reply of", "dies before", "dies after"}[f]
+}
+
 // ErrDead is what the calls of a dead process return. Nobody sees it outside.
 var ErrDead = errors.New("the process is dead")
 

@@ -24,6 +24,7 @@ func (d *Database) ClaimRefund(_ context.Context, bookingID int64, owner string,
 	d.lease(a, owner, d.after(d.moment, lease))
 	return booking.RefundIntent{
 		AttemptID: a.ID, BookingID: bookingID, Owner: owner, Charge: chargeOf(a, d.payment(a.PaymentID)),
+		Stuck: a.Tries >= stuckAfter,
 	}, nil
 }
 

@@ -168,7 +168,7 @@ func (w *world) step(p *process, fate bookingtest.Fate) {
 		fate = bookingtest.DiesBefore
 	}
 	if w.trace != nil {
-		w.trace("%s: %s%s", p.name, p.at, [...]string{"", ", fails", ", reply lost", ": dies before", ": dies after"}[fate])
+		w.trace("%s: %s %s", p.name, fate, p.at)
 	}
 	moved := moving[p.at]
 	p.fate = fate

@@ -17,7 +17,8 @@ BEGIN
     UPDATE payment_attempt SET owner = p_owner, lease_until = leased, next_try_at = leased, updated_at = now() WHERE id = a.id;
     SELECT payment_method INTO method FROM payment WHERE id = a.payment_id;
     RETURN jsonb_build_object('attemptId', a.id, 'method', method, 'orderId', a.order_id,
-        'paymentKey', a.payment_key, 'key', a.idempotency_key, 'amount', a.amount::text);
+        'paymentKey', a.payment_key, 'key', a.idempotency_key, 'amount', a.amount::text,
+        'stuck', a.tries >= stuck_after());
 END $$;
 
 -- end_refund records that the money is back (believed from anybody), or puts the row
