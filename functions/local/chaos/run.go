@@ -55,6 +55,7 @@ type run struct {
 	promises *promises
 	crowd    *crowd
 	injector *injector
+	owed     []string // what was left to do when last looked at
 }
 
 // execute does one run to its end. An error says what was found, or what could not be done.

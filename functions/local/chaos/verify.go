@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -17,33 +18,36 @@ import (
 // quietWithin is how long it may take from the last request until nobody is owed anything.
 const quietWithin = 3 * time.Minute
 
-// owedSQL counts what somebody will still act upon.
+// owedSQL lists what somebody will still act upon.
 const owedSQL = `
-SELECT (SELECT count(*) FROM booking WHERE status IN ('INIT', 'PAYMENT_PENDING')),
-    (SELECT count(*) FROM payment_attempt WHERE state IN ('REQUESTED', 'UNKNOWN', 'PENDING')),
-    (SELECT count(*) FROM outbox WHERE sent_at IS NULL)`
+SELECT coalesce(array_agg(line), '{}') FROM (
+    SELECT format('booking %s is %s until %s', id, status, hold_expires_at) FROM booking WHERE status IN ('INIT', 'PAYMENT_PENDING')
+    UNION ALL SELECT format('booking %s: %s %s, try %s at %s', booking_id, kind, state, tries + 1, next_try_at) FROM payment_attempt WHERE state IN ('REQUESTED', 'UNKNOWN', 'PENDING')
+    UNION ALL SELECT format('booking %s: a message of %s', booking_id, created_at) FROM outbox WHERE sent_at IS NULL
+) AS owed (line)`
 
 // quiet waits until no booking is open, no charge or refund is under way, and every message has been sent.
 func (r *run) quiet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, quietWithin)
 	defer cancel()
 	began := time.Now()
-	for told := began; ; {
-		var bookings, attempts, messages int
-		err := postgrestest.Row(ctx, r.servers.databaseURL, owedSQL, &bookings, &attempts, &messages)
-		if err == nil && bookings+attempts+messages == 0 {
+	for told := began; ; pause(ctx, 300*time.Millisecond) {
+		var owed []string
+		err := postgrestest.Row(ctx, r.servers.databaseURL, owedSQL, &owed)
+		if err == nil && len(owed) == 0 {
 			r.say("quiet after %.1f s", time.Since(began).Seconds())
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("not quiet within %v: %d open bookings, %d calls of the gateway and %d messages are owed (%w)",
-				quietWithin, bookings, attempts, messages, errors.Join(ctx.Err(), err))
+			return fmt.Errorf("not quiet within %v (%w); when last seen: %s", quietWithin, err, strings.Join(r.owed, "; "))
+		}
+		if err == nil {
+			r.owed = owed
 		}
 		if time.Since(told) > progressEvery {
 			told = time.Now()
-			r.say("%5.0f s  waiting for %d open bookings, %d calls of the gateway, %d messages", time.Since(r.began).Seconds(), bookings, attempts, messages)
+			r.say("%5.0f s  waiting: %d open bookings, calls of the gateway and messages", time.Since(r.began).Seconds(), len(r.owed))
 		}
-		pause(ctx, 300*time.Millisecond)
 	}
 }
 
