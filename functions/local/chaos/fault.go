@@ -95,7 +95,7 @@ func (i *injector) inject(ctx context.Context, kind, snapshot string) error {
 	case faultRewind:
 		err = i.servers.killRedis(ctx, down, func(data string) error { return replace(data, snapshot) })
 	case faultFlush:
-		err = holdtest.Flush(ctx, i.servers.redisURL)
+		_, err = holdtest.Do(ctx, i.servers.redisURL, "FLUSHALL")
 	}
 	if hit && err == nil {
 		i.mu.Lock()

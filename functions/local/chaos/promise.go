@@ -135,3 +135,21 @@ func bookingOf(body []byte) (booking, bool) {
 	var b booking
 	return b, json.Unmarshal(body, &b) == nil && b.BookingID != 0 && b.Status != ""
 }
+
+// compare says what of the bookings, by id with user and status, is not as buyers were told: H1 and I8.
+func (p *promises) compare(rows map[int64][2]any) (found []string) {
+	for id, w := range p.words {
+		row, there := rows[id]
+		status, _ := row[1].(string)
+		switch {
+		case !there:
+			found = append(found, fmt.Sprintf("H1: booking %d was acknowledged to user %d and is not there", id, w.buyer))
+		case fmt.Sprint(row[0]) != fmt.Sprint(w.buyer):
+			found = append(found, fmt.Sprintf("H1: booking %d of user %d is now user %v's", id, w.buyer, row[0]))
+		case w.status == "" || w.status == status || (w.status == "CONFIRMED" && w.cancelled && status == "CANCELLED"):
+		default:
+			found = append(found, fmt.Sprintf("H1/I8: booking %d was said to be %s and is %s (cancel asked: %v)", id, w.status, status, w.cancelled))
+		}
+	}
+	return found
+}

@@ -99,6 +99,12 @@ type paid struct {
 	ID                             int64
 }
 
+// charge is an entry of the gateway's ledger.
+type charge struct {
+	OrderID, Amount string
+	Cancelled       bool
+}
+
 // money sets the gateway's ledger against the payments: I5, and that a 402 nets zero.
 func (r *run) money(ctx context.Context) (found []string, err error) {
 	a, err := r.shop.Send(ctx, http.MethodGet, r.front.Gateway+"/ledger", "")
@@ -106,29 +112,11 @@ func (r *run) money(ctx context.Context) (found []string, err error) {
 		return nil, err
 	}
 	var ledger struct {
-		Charges []struct {
-			OrderID, Amount string
-			Cancelled       bool
-		}
-		Net decimal.Decimal
+		Charges []charge
+		Net     string
 	}
 	if err := json.Unmarshal(a.Body, &ledger); err != nil {
 		return nil, err
-	}
-	charges, held, net := map[string]int{}, map[string]decimal.Decimal{}, decimal.Zero
-	for _, c := range ledger.Charges {
-		charges[c.OrderID]++
-		if !c.Cancelled {
-			amount, err := decimal.NewFromString(c.Amount)
-			if err != nil {
-				return nil, err
-			}
-			held[c.OrderID] = held[c.OrderID].Add(amount)
-			net = net.Add(amount)
-		}
-	}
-	if !net.Equal(ledger.Net) {
-		found = append(found, fmt.Sprintf("I5: the ledger says %s, its charges %s", ledger.Net, net))
 	}
 	var text []byte
 	err = postgrestest.Row(ctx, r.servers.databaseURL, `
@@ -141,6 +129,26 @@ FROM payment p JOIN booking b ON b.id = p.booking_id WHERE order_id IS NOT NULL`
 	if err := json.Unmarshal(text, &payments); err != nil {
 		return nil, err
 	}
+	return balance(ledger.Charges, ledger.Net, payments, r.promises.declined)
+}
+
+// balance says what of the charges is not as payments and declines have it.
+func balance(charges []charge, net string, payments []paid, declined map[string]int64) (found []string, err error) {
+	times, held, sum := map[string]int{}, map[string]decimal.Decimal{}, decimal.Zero
+	for _, c := range charges {
+		times[c.OrderID]++
+		if c.Cancelled {
+			continue
+		}
+		amount, err := decimal.NewFromString(c.Amount)
+		if err != nil {
+			return nil, err
+		}
+		held[c.OrderID], sum = held[c.OrderID].Add(amount), sum.Add(amount)
+	}
+	if sum.StringFixed(2) != net {
+		found = append(found, fmt.Sprintf("I5: the ledger says %s, its charges %s", net, sum))
+	}
 	for _, p := range payments {
 		want := decimal.Zero
 		if p.Booking == "CONFIRMED" && p.Status == "SUCCESS" {
@@ -148,18 +156,18 @@ FROM payment p JOIN booking b ON b.id = p.booking_id WHERE order_id IS NOT NULL`
 				return nil, err
 			}
 		}
-		if got := held[p.Order]; !got.Equal(want) || charges[p.Order] > 1 {
+		if got := held[p.Order]; !got.Equal(want) || times[p.Order] > 1 {
 			found = append(found, fmt.Sprintf("I5: booking %d is %s, its payment of %s %s: the gateway holds %s in %d charges of order %s",
-				p.ID, p.Booking, p.Amount, p.Status, got, charges[p.Order], p.Order))
+				p.ID, p.Booking, p.Amount, p.Status, got, times[p.Order], p.Order))
 		}
-		delete(charges, p.Order)
+		delete(times, p.Order)
 	}
-	for order := range charges {
+	for order := range times {
 		found = append(found, "I5: the gateway has a charge of order "+order+", which no payment bears")
 	}
-	for order, id := range r.promises.declined {
+	for order, id := range declined {
 		if got := held[order]; !got.IsZero() || order == "" {
-			found = append(found, fmt.Sprintf("H1: booking %d was told that order %s is declined, and the gateway holds %s", id, order, got))
+			found = append(found, fmt.Sprintf("H1: booking %d was told that order %q is declined, and the gateway holds %s", id, order, got))
 		}
 	}
 	return found, nil
@@ -175,20 +183,7 @@ func (r *run) words(ctx context.Context) (found []string, err error) {
 	if err := json.Unmarshal(text, &rows); err != nil {
 		return nil, err
 	}
-	for id, w := range r.promises.words {
-		row, there := rows[id]
-		status, _ := row[1].(string)
-		switch {
-		case !there:
-			found = append(found, fmt.Sprintf("H1: booking %d was acknowledged to user %d and is not there", id, w.buyer))
-		case fmt.Sprint(row[0]) != fmt.Sprint(w.buyer):
-			found = append(found, fmt.Sprintf("H1: booking %d of user %d is now user %v's", id, w.buyer, row[0]))
-		case w.status == "" || w.status == status || (w.status == "CONFIRMED" && w.cancelled && status == "CANCELLED"):
-		default:
-			found = append(found, fmt.Sprintf("H1/I8: booking %d was said to be %s and is %s (cancel asked: %v)", id, w.status, status, w.cancelled))
-		}
-	}
-	return found, nil
+	return r.promises.compare(rows), nil
 }
 
 // gate sets what the gate would sell against what the database would: G1.

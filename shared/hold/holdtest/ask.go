@@ -8,9 +8,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Flush has the server at url forget everything.
-func Flush(ctx context.Context, url string) error {
-	return ask(url, func(c *redis.Client) error { return c.FlushAll(ctx).Err() })
+// Do has the server at url carry out one command.
+func Do(ctx context.Context, url string, args ...any) (answer any, err error) {
+	err = ask(url, func(c *redis.Client) error {
+		answer, err = c.Do(ctx, args...).Result()
+		return err
+	})
+	return answer, err
 }
 
 // Clients is the number of connections that the server at url has, but for the one that asks.
