@@ -116,7 +116,8 @@ func (i *injector) killFunction() (bool, error) {
 	}
 	byName := map[string][]int{}
 	for _, p := range all {
-		if name := p.Function(); name != "" && p.Parent == i.front.Pid() {
+		// MigrateFunction has done its work when the stack is up.
+		if name := p.Function(); name != "" && name != "MigrateFunction" && p.Parent == i.front.Pid() {
 			byName[name] = append(byName[name], p.PID)
 		}
 	}

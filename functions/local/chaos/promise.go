@@ -75,6 +75,13 @@ func (p *promises) told(b booking, buyer int64, replayed bool) {
 	}
 }
 
+// breaks notes what was found broken while the run goes on.
+func (p *promises) breaks(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken = append(p.broken, line)
+}
+
 // cancelling notes that the buyer is about to ask for a cancel.
 func (p *promises) cancelling(id, buyer int64) {
 	p.mu.Lock()

@@ -18,7 +18,7 @@ import (
 
 const (
 	// chaosPace brings sixty kills in a good minute, and lets sales through between them.
-	chaosPace = 900 * time.Millisecond
+	chaosPace = 600 * time.Millisecond
 	soakPace  = 6 * time.Second
 	// leastKills is how many processes a run of chaos kills, however long that takes.
 	leastKills    = 60
@@ -27,7 +27,7 @@ const (
 
 // timings are those of a shop in a hurry: holds lapse and sessions end while the run looks on.
 var timings = []string{
-	"HOLD_TTL=8s", "PAYMENT_WINDOW=5s", "GATEWAY_TIMEOUT=1s", "GATEWAY_SESSION=10s", "SWEEP_GRACE=1s", "SWEEP_INTERVAL=2s",
+	"HOLD_TTL=8s", "PAYMENT_WINDOW=4s", "GATEWAY_TIMEOUT=1s", "GATEWAY_SESSION=6s", "SWEEP_GRACE=1s", "SWEEP_INTERVAL=2s",
 }
 
 // config says what a run does.
@@ -56,6 +56,8 @@ type run struct {
 	crowd    *crowd
 	injector *injector
 	owed     []string // what was left to do when last looked at
+	looks    []look   // a soak's
+	suspect  []string // what the audit found at a soak's last look
 }
 
 // execute does one run to its end. An error says what was found, or what could not be done.
@@ -108,8 +110,12 @@ func (r *run) dice(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed,
 func (r *run) storm(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	watch := r.watch
+	if r.soak {
+		watch = r.observe
+	}
 	parts := []func(context.Context) error{
-		func(ctx context.Context) error { return r.crowd.run(ctx, r.buyers) }, r.injector.run, r.watch,
+		func(ctx context.Context) error { return r.crowd.run(ctx, r.buyers) }, r.injector.run, watch,
 	}
 	ended := make(chan error, len(parts))
 	for _, part := range parts {
@@ -162,6 +168,9 @@ func (r *run) watch(ctx context.Context) error {
 func (r *run) judge(ctx context.Context) error {
 	err := r.quiet(ctx)
 	r.tell()
+	if r.soak {
+		err = errors.Join(err, r.picture())
+	}
 	if err != nil {
 		return err
 	}
@@ -169,7 +178,7 @@ func (r *run) judge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found = append(found, r.missing()...)
+	found = append(append(found, r.missing()...), r.growth()...)
 	if len(found) > 0 {
 		return fmt.Errorf("seed %d: %s", r.seed, strings.Join(found[:min(len(found), 20)], "\n"))
 	}
