@@ -176,14 +176,17 @@ func (v *visit) walk(ctx context.Context) string {
 
 func (v *visit) reserve(ctx context.Context) (booking, string) {
 	a, ok := v.ask(ctx, "reserve", "/bookings/reserve", fmt.Sprintf(`{"productId":%d}`, v.product))
+	// A refusal names the booking too; its status is a number.
 	var got booking
+	var named struct{ BookingID int64 }
 	switch {
 	case !ok:
 		return got, "gave up at reserve"
 	case a.Status == http.StatusCreated, a.Code() == "DUPLICATE_RESERVATION", a.Code() == "ALREADY_PURCHASED":
-		if err := json.Unmarshal(a.Body, &got); err != nil || got.BookingID == 0 {
-			return got, "no booking in " + string(a.Body)
+		if err := json.Unmarshal(a.Body, &named); err != nil || named.BookingID == 0 {
+			return got, "reserve names no booking"
 		}
+		got.BookingID = named.BookingID
 		if a.Code() != "ALREADY_PURCHASED" {
 			return got, ""
 		}

@@ -26,28 +26,31 @@ type backend struct {
 const poolSize = 12
 
 // startBackend starts all three in a folder of their own.
-func startBackend() (b *backend, err error) {
+func startBackend() (*backend, error) {
 	dir, err := os.MkdirTemp(base.dir, "backend-")
 	if err != nil {
 		return nil, err
 	}
+	b := &backend{}
+	if err := b.start(dir); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *backend) start(dir string) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
-	b = &backend{}
-	defer func() {
-		if err != nil {
-			b.stop()
-		}
-	}()
 	if b.postgres, err = postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true}); err != nil {
-		return nil, err
+		return err
 	}
 	b.pooler, err = postgrestest.StartPooler(ctx, postgrestest.PoolerConfig{Dir: filepath.Join(dir, "pooler"), DatabaseURL: b.postgres.URL(), Size: poolSize})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.masters, err = holdtest.StartMasters(ctx, filepath.Join(dir, "redis"))
-	return b, err
+	return err
 }
 
 // variables tell a stack of it. What a test brings itself stays.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,14 +143,14 @@ func (m *Masters) Move(ctx context.Context, key string, between func()) error {
 
 // owner is the node that has the slot.
 func (m *Masters) owner(ctx context.Context, slot int64) (int, error) {
-	ranges, err := m.nodes[0].ClusterSlots(ctx).Result()
+	shards, err := m.nodes[0].ClusterShards(ctx).Result()
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range ranges {
-		for i, id := range m.ids {
-			if int64(r.Start) <= slot && slot <= int64(r.End) && r.Nodes[0].ID == id {
-				return i, nil
+	for _, shard := range shards {
+		for _, r := range shard.Slots {
+			if r.Start <= slot && slot <= r.End {
+				return slices.Index(m.ids, shard.Nodes[0].ID), nil
 			}
 		}
 	}
