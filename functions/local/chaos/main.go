@@ -49,7 +49,8 @@ func start(args []string) int {
 	}
 	c.bin, c.length = filepath.Join(c.dir, "bin"), time.Duration(*minutes*float64(time.Minute))
 	if c.soak {
-		c.pace, c.kills = soakPace, 0
+		// A short soak has every kind of fault too, twice at least.
+		c.pace, c.kills = min(soakPace, c.length/time.Duration(2*len(deck))), 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
