@@ -52,7 +52,7 @@ func draw(looks []look) string {
 	b.WriteString(`<rect width="100%" height="100%" fill="white"/>` + "\n")
 	last := 1.0
 	if len(looks) > 0 {
-		last = looks[len(looks)-1].At
+		last = max(last, looks[len(looks)-1].At)
 	}
 	for i, p := range panels {
 		top := 30 + i*panelStep

@@ -36,7 +36,8 @@ type look struct {
 
 	Outbox, Keys, Attempts, Bookings float64 // rows
 
-	ended int // visits so far
+	ended int      // visits so far
+	found []string // by the audit
 }
 
 // always are the invariants that hold at every moment. The others hold once all is quiet: what the audit says of them in
@@ -71,6 +72,7 @@ func (r *run) observe(ctx context.Context) error {
 			}
 			return fmt.Errorf("a look at the stack: %w", err)
 		}
+		l.Violations = float64(r.judged(l.found))
 		r.looks = append(r.looks, l)
 		r.say("%6.0f %8.1f %5.0f %5.0f | %7.1f %9.1f %5.0f | %4.0f %5.0f %10.0f | %6.0f %5.0f %8.0f %8.0f", l.At, l.Visits, l.Kills, l.Violations,
 			l.Front, l.Functions, l.Processes, l.Database, l.Gate, l.Goroutines, l.Outbox, l.Keys, l.Attempts, l.Bookings)
@@ -80,9 +82,6 @@ func (r *run) observe(ctx context.Context) error {
 // look takes one.
 func (r *run) look(ctx context.Context) (l look, err error) {
 	if err := postgrestest.Exec(ctx, r.servers.databaseURL, ageSQL); err != nil {
-		return l, err
-	}
-	if l.Violations, err = r.violations(ctx); err != nil {
 		return l, err
 	}
 	err = postgrestest.Row(ctx, r.servers.databaseURL, `SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM idempotency_key),
@@ -127,15 +126,12 @@ func (r *run) look(ctx context.Context) (l look, err error) {
 		before = r.looks[len(r.looks)-1]
 	}
 	l.Visits = float64(l.ended-before.ended) / (l.At - before.At)
-	return l, nil
+	l.found, err = r.audit(ctx)
+	return l, err
 }
 
-// violations counts what the audit finds that must not be.
-func (r *run) violations(ctx context.Context) (n float64, err error) {
-	found, err := r.audit(ctx)
-	if err != nil {
-		return 0, err
-	}
+// judged counts what of an audit's findings must not be, and notes it.
+func (r *run) judged(found []string) (n int) {
 	for _, line := range found {
 		invariant, _, _ := strings.Cut(line, ":")
 		if slices.Contains(always, invariant) || slices.Contains(r.suspect, line) {
@@ -144,7 +140,7 @@ func (r *run) violations(ctx context.Context) (n float64, err error) {
 		}
 	}
 	r.suspect = found
-	return n, nil
+	return n
 }
 
 // growth sets the second half of a soak against the first, where it is long enough for both to say something.

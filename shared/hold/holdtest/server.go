@@ -1,6 +1,6 @@
 // Package holdtest runs a real Redis from the binary installed on this machine: a durable one for the local stack
-// (Start), a fleeting one for each test binary (Main, URL), a cluster of three (Cluster), and a proxy in front of any
-// of them that counts commands and loses what it is told to lose (Proxy).
+// (Start), a fleeting one for each test binary (Main, URL), a cluster of three whose slots can be moved (Cluster), and a
+// proxy in front of any of them that counts commands and loses what it is told to lose (Proxy).
 //
 // Invariants: a server listens on 127.0.0.1 only, never evicts (noeviction) and, but for a cluster's nodes, wants a
 // random password; one living process per folder, held by a lock; a server never outlives its parent on Linux, and
