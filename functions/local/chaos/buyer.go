@@ -66,16 +66,16 @@ type visit struct {
 	returned bool // declined once already
 }
 
-// run makes visits until ctx ends; those under way then are finished.
-func (c *crowd) run(ctx context.Context, buyers int) error {
+// run makes visits until closing ends; those under way then are finished, unless ctx ends too.
+func (c *crowd) run(ctx, closing context.Context, buyers int) error {
 	var all sync.WaitGroup
 	faults := make([]error, buyers)
 	for i := range buyers {
 		all.Go(func() {
-			for ctx.Err() == nil && faults[i] == nil {
+			for closing.Err() == nil && faults[i] == nil {
 				var v *visit
-				if v, faults[i] = c.next(context.WithoutCancel(ctx)); v != nil {
-					c.promises.ended(v.walk(context.WithoutCancel(ctx)))
+				if v, faults[i] = c.next(ctx); v != nil {
+					c.promises.ended(v.walk(ctx))
 				}
 			}
 		})
@@ -269,7 +269,7 @@ func (v *visit) ask(ctx context.Context, step, path, body string) (harness.Answe
 		if err == nil && !open(first) {
 			return first, true
 		}
-		if time.Now().After(end) {
+		if ctx.Err() != nil || time.Now().After(end) {
 			return first, false
 		}
 		pause(ctx, pollEvery)

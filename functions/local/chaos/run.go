@@ -97,7 +97,9 @@ func execute(ctx context.Context, c config) (_ *run, err error) {
 	if r.crowd.scarce, err = r.shop.Product(ctx, price, 3); err != nil {
 		return nil, err
 	}
-	if err := r.storm(ctx); err != nil {
+	if err := r.storm(ctx); ctx.Err() != nil {
+		return nil, errors.New("stopped")
+	} else if err != nil {
 		return nil, fmt.Errorf("%w (the stack said: %s)", err, r.front.Tail())
 	}
 	return r, r.judge(ctx)
@@ -107,15 +109,15 @@ func execute(ctx context.Context, c config) (_ *run, err error) {
 func (r *run) dice(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
 
 // storm has buyers, faults and whoever looks on at work at once, until it is over.
-func (r *run) storm(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
+func (r *run) storm(whole context.Context) error {
+	ctx, stop := context.WithCancelCause(whole)
 	defer stop(nil)
 	watch := r.watch
 	if r.soak {
 		watch = r.observe
 	}
 	parts := []func(context.Context) error{
-		func(ctx context.Context) error { return r.crowd.run(ctx, r.buyers) }, r.injector.run, watch,
+		func(ctx context.Context) error { return r.crowd.run(whole, ctx, r.buyers) }, r.injector.run, watch,
 	}
 	ended := make(chan error, len(parts))
 	for _, part := range parts {
