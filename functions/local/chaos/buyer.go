@@ -41,7 +41,7 @@ var prefixes = []string{
 type crowd struct {
 	shop     *harness.Shop
 	promises *promises
-	scarce   int64 // a product with few units, whose buyers cancel
+	scarce   int64 // a product with one unit, whose buyers cancel
 
 	mu      sync.Mutex
 	random  *rand.Rand

@@ -94,7 +94,7 @@ func execute(ctx context.Context, c config) (_ *run, err error) {
 	r.shop = harness.NewShop(r.front)
 	r.injector = &injector{servers: r.servers, front: r.front, random: r.dice(2), pace: r.pace, counts: map[string]int{}, dead: map[string]int{}}
 	r.crowd = &crowd{shop: r.shop, promises: r.promises, random: r.dice(3), tokens: map[int64]harness.Buyer{}}
-	if r.crowd.scarce, err = r.shop.Product(ctx, price, 3); err != nil {
+	if r.crowd.scarce, err = r.shop.Product(ctx, price, 1); err != nil {
 		return nil, err
 	}
 	if err := r.storm(ctx); ctx.Err() != nil {
