@@ -10,6 +10,9 @@ TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
 FUNCTIONS := Reserve Register Approve Complete Cancel Query Compensate Sweep Admin Migrate
 BOOTSTRAPS := $(FUNCTIONS:%=$(LOCAL)/bin/%Function/bootstrap)
 BUILD := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+# Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
+# and PgBouncer they would show nothing.
+UNSCALED := TestBadStarts|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestEverySample
 # The deployed functions' processor: arm64, or x86_64 (amd64).
 ARCH ?= arm64
 
@@ -23,8 +26,18 @@ run: servers build ## sell rooms on this machine: the whole stack, until Ctrl-C
 
 .PHONY: test
 test: go-version ## every test, on real servers, with the race detector
-	@.ci/install servers compiler python
-	go test -race -count=1 ./...
+	@.ci/install servers pgbouncer compiler python
+	@$(MAKE) --no-print-directory build
+	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 ./...
+	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin STACKTEST_BACKEND=scaled go test -race -count=1 -skip '$(UNSCALED)' ./functions/local/stacktest
+
+.PHONY: chaos
+chaos: servers build ## sell rooms while everything is killed at random: MINUTES=1, SEED=n
+	@go run ./functions/local/chaos -minutes $(or $(MINUTES),1) $(SEED:%=-seed %)
+
+.PHONY: soak
+soak: servers build ## the same for long and gently, with memory, connections and tables watched: MINUTES=10
+	@go run ./functions/local/chaos -soak -minutes $(or $(MINUTES),10) $(SEED:%=-seed %)
 
 .PHONY: lint
 lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck, cfn-lint

@@ -315,7 +315,7 @@ func (s *stack) openAPI() {
 		return nil
 	}, s.invoked)
 	s.open(1, invoke)
-	s.open(0, httpapi.WithTokens(s.api, api))
+	s.open(0, httpapi.WithGoroutines(httpapi.WithTokens(s.api, api)))
 }
 
 // invoked writes the line of a direct invocation.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stayhold/shared/booking"
+	"stayhold/shared/postgres/postgrestest"
 )
 
 // unknown brings a booking to a charge whose answer did not come.
@@ -104,6 +105,22 @@ func TestUnknownThatWasNotCharged(t *testing.T) {
 		}
 		w.wantNet("0.00")
 		w.wantSound()
+	})
+	t.Run("a buyer who asks again and again does not put the look-up off", func(t *testing.T) {
+		w := newWorld(t)
+		b := w.unknown(7, w.product(1), "timeout-1")
+		for range 8 {
+			if r, err := w.approve(b, "timeout-1"); err != nil || !r.Pending {
+				t.Fatalf("repeat: %v %+v", err, r)
+			}
+		}
+		var soon bool
+		if err := postgrestest.Row(t.Context(), w.databaseURL, `SELECT next_try_at - now() <= now() - created_at + interval '2 seconds' FROM payment_attempt`, &soon); err != nil {
+			t.Fatal(err)
+		}
+		if !soon {
+			t.Error("the sweep will look the charge up only after longer than it is old")
+		}
 	})
 	t.Run("the hold ends first", func(t *testing.T) {
 		w := newWorld(t)

@@ -48,7 +48,7 @@ func threeNodes(t testing.TB) system {
 	t.Helper()
 	s := system{t: t, many: true}
 	var urls []string
-	for direct := range strings.SplitSeq(holdtest.Cluster(t), ",") {
+	for direct := range strings.SplitSeq(holdtest.Cluster(t).URL(), ",") {
 		w, node := holdtest.Proxy(t, direct), byHand(t, direct)
 		u, err := url.Parse(w.URL())
 		if err != nil {

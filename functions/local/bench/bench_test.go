@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"stayhold/functions/local/harness"
 	"stayhold/shared/hold/holdtest"
 	"stayhold/shared/postgres/postgrestest"
 )
@@ -127,30 +128,15 @@ func TestPlayEndsWithTheFirstError(t *testing.T) {
 	}
 }
 
-func TestProcesses(t *testing.T) {
-	p := process{pid: 9, args: "/srv/bin/ReserveFunction/bootstrap "}
-	if !p.readStat("9 (a) odd) name) S 4 9 9 0 -1 0 1 2 3 4 150 50 20 10 20 0") || p.parent != 4 || p.cpu != 2*time.Second || p.childCPU != 300*time.Millisecond {
-		t.Errorf("%+v", p)
+func TestParts(t *testing.T) {
+	of := func(pid, parent int, args string) harness.Process {
+		return harness.Process{PID: pid, Parent: parent, Args: args}
 	}
-	if functionOf(p) != "ReserveFunction" || functionOf(process{args: "redis-server 127.0.0.1:1"}) != "" {
-		t.Error("functions are not told by their executables")
-	}
-	all := []process{{pid: 5, parent: 3, args: "postgres: x"}, {pid: 3, parent: 2, args: "postgres -D x"}, p, {pid: 2}, {pid: 4, parent: 2, args: "redis-server *:1"}, {pid: 7}}
-	all[2].parent = 2
-	got := parts(2, all)
+	got := parts(2, []harness.Process{
+		of(5, 3, "postgres: x"), of(3, 2, "postgres -D x"), of(9, 2, "/srv/bin/ReserveFunction/bootstrap "), of(2, 0, ""), of(4, 2, "redis-server *:1"), of(7, 0, ""),
+	})
 	if len(got["postgres"]) != 2 || len(got["functions"]) != 1 || len(got["redis"]) != 1 || len(got["front"]) != 1 {
 		t.Errorf("%+v", got)
-	}
-	mine, err := processes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	me := family(os.Getpid(), mine)
-	if len(me) == 0 {
-		t.Fatal("this process is not on the list")
-	}
-	if now, peak, ok := me[0].memory(); !ok || now < 1 || peak < now {
-		t.Errorf("memory %v, peak %v, %v", now, peak, ok)
 	}
 	if c := readClocks(); c.own <= 0 {
 		t.Errorf("%+v", c)

@@ -11,12 +11,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"stayhold/functions/local/harness"
 )
 
 const (
 	// demoUsers are those of the demo data that buy; each has points for fifty bookings.
 	demoUsers = 400
 	plenty    = 1_000_000
+	price     = "100000.00"
+	// sweepInterval makes sure that SweepFunction runs, more than once, while its memory is looked at.
+	sweepInterval = "5s"
 	// memoryLimit is what an environment may have in memory, in MiB.
 	memoryLimit = 32
 )
@@ -30,8 +35,8 @@ var flowLengths = []struct {
 // mall is what the phases of the flow share.
 type mall struct {
 	*bench
-	front  *front
-	shop   *shop
+	front  *harness.Front
+	shop   *harness.Shop
 	crowd  []buyer
 	memory memories
 }
@@ -39,13 +44,15 @@ type mall struct {
 // flowGroup measures purchases over HTTP through the local stack, and what its functions have in memory.
 func flowGroup(ctx context.Context, b *bench) error {
 	began := time.Now()
-	f, err := openFront(ctx, b.root, b.dir, filepath.Join(b.work, "stack"))
+	f, err := harness.Open(ctx, harness.Options{
+		Root: b.root, Bin: filepath.Join(b.dir, "bin"), Work: filepath.Join(b.work, "stack"), Vars: []string{"SWEEP_INTERVAL=" + sweepInterval},
+	})
 	if err != nil {
 		return err
 	}
-	defer f.stop()
-	b.say("%-10s the local stack is up at %s  (%.1f s)", "stack", f.api, time.Since(began).Seconds())
-	m := &mall{bench: b, front: f, shop: newShop(f), memory: memories{}}
+	defer f.Stop()
+	b.say("%-10s the local stack is up at %s  (%.1f s)", "stack", f.API, time.Since(began).Seconds())
+	m := &mall{bench: b, front: f, shop: harness.NewShop(f), memory: memories{}}
 	if m.crowd, err = m.buyers(ctx, demoUsers); err != nil {
 		return err
 	}
@@ -57,7 +64,7 @@ func flowGroup(ctx context.Context, b *bench) error {
 		if err := phase(ctx); err != nil {
 			return err
 		}
-		if err := m.memory.look(f.cmd.Process.Pid); err != nil {
+		if err := m.memory.look(f.Pid()); err != nil {
 			return err
 		}
 	}
@@ -74,8 +81,8 @@ func (m *mall) buyers(ctx context.Context, n int) ([]buyer, error) {
 		if i >= int64(n) {
 			return nil
 		}
-		one, err := m.shop.buyer(ctx, i+1)
-		all[i] = one
+		one, err := m.shop.Buyer(ctx, i+1)
+		all[i] = buyer{one}
 		return err
 	}}, 8), func(time.Duration, int) bool { return next.Load() < int64(n) })
 	return all, err
@@ -97,7 +104,7 @@ func (m *mall) visits() func(context.Context) (visit, error) {
 		defer mu.Unlock()
 		if n%len(m.crowd) == 0 {
 			var err error
-			if product, err = m.shop.product(ctx, plenty); err != nil {
+			if product, err = m.shop.Product(ctx, price, plenty); err != nil {
 				return visit{}, err
 			}
 		}
@@ -172,7 +179,7 @@ func (m *mall) during(length time.Duration) func(time.Duration, int) bool {
 // refusals measures a crowd at a product that is gone.
 func (m *mall) refusals(ctx context.Context) error {
 	const connections = 32
-	product, err := m.shop.product(ctx, 1)
+	product, err := m.shop.Product(ctx, price, 1)
 	if err != nil {
 		return err
 	}
@@ -201,7 +208,7 @@ func (m *mall) refusals(ctx context.Context) error {
 // rest keeps the functions busy that no purchase calls: bookings are paid and cancelled, which sends money back over the
 // queue, and everything is looked at.
 func (m *mall) rest(ctx context.Context) error {
-	product, err := m.shop.product(ctx, plenty)
+	product, err := m.shop.Product(ctx, price, plenty)
 	if err != nil {
 		return err
 	}
@@ -231,7 +238,7 @@ func (m *mall) audited(ctx context.Context) error {
 	defer cancel()
 	for {
 		var got struct{ Violations []any }
-		if err := m.shop.admin(ctx, map[string]string{"action": "audit"}, &got); err != nil {
+		if err := m.shop.Admin(ctx, map[string]string{"action": "audit"}, &got); err != nil {
 			return err
 		}
 		if len(got.Violations) == 0 {

@@ -3,28 +3,29 @@ package main
 import (
 	"maps"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"stayhold/functions/local/harness"
 )
 
 // cpuOrder is who spends processor time: in this process's duels, then in the local stack.
 var cpuOrder = []string{"process", "all", "buyers", "front", "functions", "postgres", "redis"}
 
 // parts sorts the processes of a stack: the front, its functions' environments, and its servers with their children.
-func parts(front int, all []process) map[string][]process {
-	sorted := map[string][]process{}
-	for _, p := range family(front, all) {
+func parts(front int, all []harness.Process) map[string][]harness.Process {
+	sorted := map[string][]harness.Process{}
+	for _, p := range harness.Family(front, all) {
 		switch {
-		case p.pid == front:
+		case p.PID == front:
 			sorted["front"] = append(sorted["front"], p)
-		case p.parent != front:
+		case p.Parent != front:
 			// Only Postgres has children of its own.
 			sorted["postgres"] = append(sorted["postgres"], p)
-		case functionOf(p) != "":
+		case p.Function() != "":
 			sorted["functions"] = append(sorted["functions"], p)
-		case strings.Contains(p.args, "redis-server"):
+		case strings.Contains(p.Args, "redis-server"):
 			sorted["redis"] = append(sorted["redis"], p)
 		default:
 			sorted["postgres"] = append(sorted["postgres"], p)
@@ -33,18 +34,9 @@ func parts(front int, all []process) map[string][]process {
 	return sorted
 }
 
-// functionOf is the name of the function whose environment the process is; empty if it is none.
-func functionOf(p process) string {
-	command, _, _ := strings.Cut(p.args, " ")
-	if path.Base(command) != "bootstrap" {
-		return ""
-	}
-	return path.Base(path.Dir(command))
-}
-
 // spent is the processor time of each part so far; empty where the system does not tell.
 func (m *mall) spent() (map[string]time.Duration, error) {
-	all, err := processes()
+	all, err := harness.Processes()
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +44,11 @@ func (m *mall) spent() (map[string]time.Duration, error) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return total, nil
 	}
-	for name, members := range parts(m.front.cmd.Process.Pid, all) {
+	for name, members := range parts(m.front.Pid(), all) {
 		for _, p := range members {
-			total[name] += p.cpu
+			total[name] += p.CPU
 			if name != "front" {
-				total[name] += p.childCPU
+				total[name] += p.ChildCPU
 			}
 		}
 	}
@@ -68,18 +60,18 @@ type memories map[string]struct{ now, peak float64 }
 
 // look notes what they have now.
 func (m memories) look(front int) error {
-	all, err := processes()
+	all, err := harness.Processes()
 	if err != nil {
 		return err
 	}
 	for _, p := range parts(front, all)["functions"] {
-		now, peak, ok := p.memory()
+		now, peak, ok := p.Memory()
 		if !ok {
 			continue // it ended in this moment
 		}
-		most := m[functionOf(p)]
+		most := m[p.Function()]
 		most.now, most.peak = max(most.now, now), max(most.peak, peak)
-		m[functionOf(p)] = most
+		m[p.Function()] = most
 	}
 	return nil
 }

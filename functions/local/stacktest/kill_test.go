@@ -140,8 +140,8 @@ func (s *stack) killEvery(t *testing.T, text string) {
 		t.Errorf("no child %s: %v", text, err)
 	}
 	for _, p := range found {
-		if err := kill9(p.pid); err != nil {
-			t.Logf("killing %d: %v", p.pid, err)
+		if err := kill9(p.PID); err != nil {
+			t.Logf("killing %d: %v", p.PID, err)
 		}
 	}
 }

@@ -4,14 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"stayhold/shared/hold/holdtest"
+	"stayhold/functions/local/harness"
 	"stayhold/shared/postgres/postgrestest"
 )
 
@@ -22,6 +21,7 @@ const root = "../../.."
 var base struct {
 	sync.Once
 	dir string
+	bin string
 	err error
 }
 
@@ -101,7 +101,7 @@ func (l *lazyStack) get(t testing.TB) *stack {
 // skipWithoutServers skips the test when that is why a front did not start, unless CI is set: there they have to be.
 func skipWithoutServers(t testing.TB, said string) {
 	t.Helper()
-	for _, missing := range []error{postgrestest.ErrMissing, holdtest.ErrMissing} {
+	for _, missing := range skippable {
 		if strings.Contains(said, missing.Error()) && os.Getenv("CI") == "" {
 			t.Skip(missing)
 		}
@@ -153,10 +153,10 @@ func newDir(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, os.Symlink(filepath.Join(base.dir, "bin"), filepath.Join(dir, "bin"))
+	return dir, os.Symlink(base.bin, filepath.Join(dir, "bin"))
 }
 
-// build builds what `make run` runs, in a folder of its own. STACKTEST_BIN names a folder that has it all already.
+// build builds what `make run` runs, in a folder of its own.
 func build() {
 	if base.dir, base.err = os.MkdirTemp("", "stayhold-stack-"); base.err != nil {
 		return
@@ -164,31 +164,8 @@ func build() {
 	if base.dir, base.err = filepath.EvalSymlinks(base.dir); base.err != nil {
 		return
 	}
-	if ready := os.Getenv("STACKTEST_BIN"); ready != "" {
-		base.err = os.Symlink(ready, filepath.Join(base.dir, "bin"))
-		return
-	}
 	began := time.Now()
-	cmd := exec.Command("make", "-C", root, "--no-print-directory", "build", "LOCAL="+base.dir)
-	// Neither this make's flags nor the race detector's are meant for that one.
-	cmd.Env = without(os.Environ(), "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GOFLAGS")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		base.err = fmt.Errorf("make build: %w\n%s", err, out)
-		return
+	if base.bin, base.err = harness.Build(root, base.dir); base.err == nil {
+		fmt.Printf("built the stack in %.1f s\n", time.Since(began).Seconds())
 	}
-	fmt.Printf("built the stack in %.1f s\n", time.Since(began).Seconds())
-}
-
-func without(env []string, names ...string) []string {
-	var kept []string
-next:
-	for _, v := range env {
-		for _, name := range names {
-			if strings.HasPrefix(v, name+"=") {
-				continue next
-			}
-		}
-		kept = append(kept, v)
-	}
-	return kept
 }

@@ -3,107 +3,32 @@ package stacktest
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"stayhold/functions/local/harness"
 )
 
-// process is a line of the system's list of processes.
-type process struct {
-	pid, parent int
-	args        string
-}
-
-// processes lists what runs on this machine: from /proc where there is one, otherwise from ps.
-func processes() ([]process, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return listed()
-	}
-	var all []process
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		// One that ends while we read is none.
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue
-		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if len(fields) < 2 || fields[0] == "Z" {
-			continue
-		}
-		parent, err := strconv.Atoi(fields[1])
-		if err != nil {
-			return nil, err
-		}
-		args, err := os.ReadFile("/proc/" + e.Name() + "/cmdline")
-		if err != nil {
-			continue
-		}
-		all = append(all, process{pid, parent, strings.ReplaceAll(string(args), "\x00", " ")})
-	}
-	return all, nil
-}
-
-func listed() ([]process, error) {
-	out, err := exec.Command("ps", "-axo", "pid=,ppid=,args=").Output()
-	if err != nil {
-		return nil, err
-	}
-	var all []process
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		if len(fields) < 3 {
-			continue
-		}
-		pid, err := strconv.Atoi(fields[0])
-		if err != nil {
-			return nil, err
-		}
-		parent, err := strconv.Atoi(fields[1])
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, process{pid, parent, strings.Join(fields[2:], " ")})
-	}
-	return all, nil
-}
-
 // descendants are the children of a process, theirs, and so on.
-func descendants(of int) ([]process, error) {
-	all, err := processes()
+func descendants(of int) ([]harness.Process, error) {
+	all, err := harness.Processes()
 	if err != nil {
 		return nil, err
 	}
-	family := map[int]bool{of: true}
-	var found []process
-	for grown := true; grown; {
-		grown = false
-		for _, p := range all {
-			if family[p.parent] && !family[p.pid] {
-				family[p.pid], grown = true, true
-				found = append(found, p)
-			}
-		}
-	}
-	return found, nil
+	return slices.DeleteFunc(harness.Family(of, all), func(p harness.Process) bool { return p.PID == of }), nil
 }
 
 // children are the processes of the stack whose command line has the text, direct children of the front only.
-func (s *stack) children(text string) ([]process, error) {
-	all, err := processes()
+func (s *stack) children(text string) ([]harness.Process, error) {
+	all, err := harness.Processes()
 	if err != nil {
 		return nil, err
 	}
-	var found []process
+	var found []harness.Process
 	for _, p := range all {
-		if p.parent == s.cmd.Process.Pid && strings.Contains(p.args, text) {
+		if p.Parent == s.cmd.Process.Pid && strings.Contains(p.Args, text) {
 			found = append(found, p)
 		}
 	}
@@ -112,21 +37,25 @@ func (s *stack) children(text string) ([]process, error) {
 
 // nobodyLeft reports those of the processes, and any other that has the folder on its command line, which still run.
 // The kernel may need a moment to take them off its list.
-func nobodyLeft(dir string, known []process) error {
+func nobodyLeft(dir string, known []harness.Process) error {
 	deadline := time.Now().Add(2 * time.Second)
 	for {
-		all, err := processes()
+		all, err := harness.Processes()
 		if err != nil {
 			return err
 		}
-		was := map[process]bool{}
+		type one struct {
+			pid  int
+			args string
+		}
+		was := map[one]bool{}
 		for _, p := range known {
-			was[process{pid: p.pid, args: p.args}] = true
+			was[one{p.PID, p.Args}] = true
 		}
 		var left []error
 		for _, p := range all {
-			if was[process{pid: p.pid, args: p.args}] || strings.Contains(p.args, dir+"/") {
-				left = append(left, fmt.Errorf("left running: %d %s", p.pid, p.args))
+			if was[one{p.PID, p.Args}] || strings.Contains(p.Args, dir+"/") {
+				left = append(left, fmt.Errorf("left running: %d %s", p.PID, p.Args))
 			}
 		}
 		if len(left) == 0 || time.Now().After(deadline) {
@@ -137,16 +66,16 @@ func nobodyLeft(dir string, known []process) error {
 }
 
 // gone reports which of the processes still run.
-func gone(known []process) error {
-	all, err := processes()
+func gone(known []harness.Process) error {
+	all, err := harness.Processes()
 	if err != nil {
 		return err
 	}
 	var left []error
 	for _, p := range all {
 		for _, k := range known {
-			if p.pid == k.pid && p.args == k.args {
-				left = append(left, fmt.Errorf("still runs: %d %s", p.pid, p.args))
+			if p.PID == k.PID && p.Args == k.Args {
+				left = append(left, fmt.Errorf("still runs: %d %s", p.PID, p.Args))
 			}
 		}
 	}

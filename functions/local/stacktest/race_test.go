@@ -1,14 +1,12 @@
 package stacktest
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"stayhold/shared/hold/holdtest"
 )
 
 // Somebody changes his mind while the page is still busy: whatever wins, money, unit and rows agree.
@@ -164,36 +162,12 @@ func TestAnEmptiedGate(t *testing.T) {
 	s.audited(t, 0)
 }
 
-// flush empties the stack's Redis.
+// flush empties the stack's Redis, each node of it.
 func (s *stack) flush(t *testing.T) {
 	t.Helper()
-	u, err := url.Parse(s.env["REDIS_URL"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.DialTimeout("tcp", u.Host, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := bufio.NewReader(conn)
-	password, _ := u.User.Password()
-	user := u.User.Username()
-	if user == "" {
-		user = "default"
-	}
-	for _, command := range []string{"AUTH " + user + " " + password, "FLUSHALL SYNC"} {
-		if _, err = fmt.Fprintf(conn, "%s\r\n", command); err != nil {
-			break
+	for url := range strings.SplitSeq(s.env["REDIS_URL"], ",") {
+		if _, err := holdtest.Do(background(t), url, "FLUSHALL", "SYNC"); err != nil {
+			t.Fatal(err)
 		}
-		var line string
-		if line, err = in.ReadString('\n'); err == nil && !strings.HasPrefix(line, "+OK") {
-			err = fmt.Errorf("%s: %s", strings.Fields(command)[0], line)
-		}
-		if err != nil {
-			break
-		}
-	}
-	if err := errors.Join(err, conn.Close()); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -35,6 +35,8 @@ type stack struct {
 	err  error         // how it ended; read after done
 	env  map[string]string
 
+	backend *backend // that was started for it; nil when the front starts its own servers
+
 	api, invokeURL, gateway, sqs, queueURL, database string
 }
 
@@ -73,6 +75,13 @@ var starting = make(chan struct{}, 3)
 func launch(dir string, vars ...string) (*stack, error) {
 	starting <- struct{}{}
 	defer func() { <-starting }()
+	if scaled {
+		return launchScaled(dir, vars)
+	}
+	return start(dir, vars...)
+}
+
+func start(dir string, vars ...string) (*stack, error) {
 	s, err := begin(dir, append([]string{fmt.Sprintf("PORT=%d", freePorts())}, vars...)...)
 	if err != nil {
 		return nil, err
@@ -160,7 +169,13 @@ func (s *stack) tail(n int) string {
 }
 
 // stop ends the front as a terminal or a supervisor does and reports what is left of it after that.
-func (s *stack) stop() error { return s.stopIn(stopWithinBusy) }
+func (s *stack) stop() error {
+	err := s.stopIn(stopWithinBusy)
+	if s.backend != nil {
+		s.backend.stop()
+	}
+	return err
+}
 
 func (s *stack) stopIn(within time.Duration) error {
 	left, err := descendants(s.cmd.Process.Pid)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stayhold/functions/local/harness"
 )
 
 // A start that cannot succeed says so on one line, ends with code 1 and leaves nothing behind.
@@ -207,7 +209,7 @@ func TestNothingOutlivesAKilledFront(t *testing.T) {
 	}
 	if runtime.GOOS != "linux" {
 		// Elsewhere it is the next start that stops the servers.
-		family = slices.DeleteFunc(family, func(p process) bool { return !strings.Contains(p.args, "bootstrap") })
+		family = slices.DeleteFunc(family, func(p harness.Process) bool { return !strings.Contains(p.Args, "bootstrap") })
 	}
 	if err := kill9(s.cmd.Process.Pid); err != nil {
 		t.Fatal(err)

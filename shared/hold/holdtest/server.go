@@ -1,6 +1,6 @@
 // Package holdtest runs a real Redis from the binary installed on this machine: a durable one for the local stack
-// (Start), a fleeting one for each test binary (Main, URL), a cluster of three (Cluster), and a proxy in front of any
-// of them that counts commands and loses what it is told to lose (Proxy).
+// (Start), a fleeting one for each test binary (Main, URL), a cluster of three whose slots can be moved (Cluster), and a
+// proxy in front of any of them that counts commands and loses what it is told to lose (Proxy).
 //
 // Invariants: a server listens on 127.0.0.1 only, never evicts (noeviction) and, but for a cluster's nodes, wants a
 // random password; one living process per folder, held by a lock; a server never outlives its parent on Linux, and
@@ -176,13 +176,17 @@ func listening(port int) bool {
 	return true
 }
 
-// connect is a client that says everything once and keeps to its context.
+// connect is a client of the server on that port.
 func connect(port int, word string) *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr: fmt.Sprintf("127.0.0.1:%d", port), Password: word, Protocol: 2, MaxRetries: -1, DialerRetries: 1,
-		DialTimeout: 2 * time.Second, ContextTimeoutEnabled: true, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	return redis.NewClient(careful(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", port), Password: word}))
+}
+
+// careful has a client say everything once and keep to its context.
+func careful(o *redis.Options) *redis.Options {
+	o.Protocol, o.MaxRetries, o.DialerRetries = 2, -1, 1
+	o.DialTimeout, o.ContextTimeoutEnabled, o.DisableIdentity = 2*time.Second, true, true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return o
 }
 
 // stopOrphan stops a server that an earlier parent left running on this folder. The caller holds the folder's lock; who

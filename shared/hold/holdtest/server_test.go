@@ -149,7 +149,7 @@ func TestLeftoversAreRemoved(t *testing.T) { servertest.CheckLeftovers(t, &share
 func TestClusterServesEverySlot(t *testing.T) {
 	t.Parallel()
 	var addrs []string
-	for _, url := range strings.Split(Cluster(t), ",") {
+	for _, url := range strings.Split(Cluster(t).URL(), ",") {
 		addrs = append(addrs, strings.TrimPrefix(url, "redis://"))
 	}
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[:1]})

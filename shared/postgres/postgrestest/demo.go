@@ -19,14 +19,19 @@ func Exec(ctx context.Context, url, sql string, args ...any) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// Empty says whether a migrated database has no product yet.
-func Empty(ctx context.Context, url string) (empty bool, err error) {
+// Row reads one row on a connection of its own into to: what a test wants to know of the rows.
+func Row(ctx context.Context, url, sql string, to ...any) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return false, err
+		return err
 	}
-	err = conn.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM product)`).Scan(&empty)
-	return empty, errors.Join(err, conn.Close(ctx))
+	return errors.Join(conn.QueryRow(ctx, sql).Scan(to...), conn.Close(ctx))
+}
+
+// Empty says whether a migrated database has no product yet.
+func Empty(ctx context.Context, url string) (empty bool, err error) {
+	err = Row(ctx, url, `SELECT NOT EXISTS (SELECT FROM product)`, &empty)
+	return empty, err
 }
 
 // demoSQL fills an empty database: product 1 (100 units), 2 (10 units, the hot one), 3 (its sale starts in a year), 4

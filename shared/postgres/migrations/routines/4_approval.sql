@@ -134,12 +134,15 @@ BEGIN
     END IF;
 END $$;
 
--- found_nothing: the answer is not known. Only the lease's owner may put it down.
+-- found_nothing: the answer is not known. Only the lease's owner may put it down. The
+-- next look-up is as far off as the charge is old, up to five minutes: how often its
+-- buyer asks again does not put it off.
 CREATE OR REPLACE FUNCTION found_nothing(a payment_attempt) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE payment_attempt SET state = 'UNKNOWN', lease_until = NULL, updated_at = now(),
         tries = a.tries + CASE WHEN a.state = 'UNKNOWN' THEN 1 ELSE 0 END,
-        next_try_at = clock_timestamp() + CASE WHEN a.state = 'UNKNOWN' THEN backoff(a.tries + 1) ELSE interval '0' END
+        next_try_at = clock_timestamp() + CASE WHEN a.state = 'UNKNOWN'
+            THEN least(greatest(clock_timestamp() - a.created_at, interval '2 seconds'), interval '300 seconds') ELSE interval '0' END
     WHERE id = a.id;
     IF a.state = 'REQUESTED' THEN
         PERFORM note(a.booking_id, 'CHARGE_UNKNOWN', format('order %s: the gateway''s answer is not known yet', a.order_id));

@@ -1,35 +1,36 @@
-package main
+package harness
 
 import (
 	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
 // tick is the unit in which Linux tells processor time; it is the same on every machine that Go runs on.
 const tick = 10 * time.Millisecond
 
-// process is a line of the system's list of processes.
-type process struct {
-	pid, parent int
-	args        string
-	cpu         time.Duration // its own; 0 without /proc
-	childCPU    time.Duration // of its children that have ended
-	rss         int64         // KiB, where the list tells it
+// Process is a line of the system's list of processes.
+type Process struct {
+	PID, Parent int
+	Args        string
+	CPU         time.Duration // its own; 0 without /proc
+	ChildCPU    time.Duration // of its children that have ended
+
+	rss int64 // KiB, where the list tells it
 }
 
-// processes lists what runs on this machine: from /proc where there is one, otherwise from ps.
-func processes() ([]process, error) {
+// Processes lists what runs on this machine: from /proc where there is one, otherwise from ps.
+func Processes() ([]Process, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return listed()
 	}
-	var all []process
+	var all []Process
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -44,7 +45,7 @@ func processes() ([]process, error) {
 		if err != nil {
 			continue
 		}
-		p := process{pid: pid, args: string(bytes.ReplaceAll(args, []byte{0}, []byte{' '}))}
+		p := Process{PID: pid, Args: string(bytes.ReplaceAll(args, []byte{0}, []byte{' '}))}
 		if p.readStat(string(stat)) {
 			all = append(all, p)
 		}
@@ -53,7 +54,7 @@ func processes() ([]process, error) {
 }
 
 // readStat reads the fields behind the name, which may hold anything.
-func (p *process) readStat(stat string) bool {
+func (p *Process) readStat(stat string) bool {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 15 || fields[0] == "Z" {
 		return false
@@ -65,16 +66,16 @@ func (p *process) readStat(stat string) bool {
 			return false
 		}
 	}
-	p.parent, p.cpu, p.childCPU = int(n[0]), time.Duration(n[1]+n[2])*tick, time.Duration(n[3]+n[4])*tick
+	p.Parent, p.CPU, p.ChildCPU = int(n[0]), time.Duration(n[1]+n[2])*tick, time.Duration(n[3]+n[4])*tick
 	return true
 }
 
-func listed() ([]process, error) {
+func listed() ([]Process, error) {
 	out, err := exec.Command("ps", "-axo", "pid=,ppid=,rss=,args=").Output()
 	if err != nil {
 		return nil, fmt.Errorf("ps: %w", err)
 	}
-	var all []process
+	var all []Process
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
 		if len(fields) < 4 {
@@ -86,20 +87,20 @@ func listed() ([]process, error) {
 				return nil, fmt.Errorf("ps: %w", err)
 			}
 		}
-		all = append(all, process{pid: int(n[0]), parent: int(n[1]), rss: n[2], args: strings.Join(fields[3:], " ")})
+		all = append(all, Process{PID: int(n[0]), Parent: int(n[1]), rss: n[2], Args: strings.Join(fields[3:], " ")})
 	}
 	return all, nil
 }
 
-// family is a process, its children, theirs, and so on.
-func family(of int, all []process) []process {
+// Family is a process, its children, theirs, and so on.
+func Family(of int, all []Process) []Process {
 	members := map[int]bool{}
-	var found []process
+	var found []Process
 	for grown := true; grown; {
 		grown = false
 		for _, p := range all {
-			if !members[p.pid] && (p.pid == of || members[p.parent]) {
-				members[p.pid], grown = true, true
+			if !members[p.PID] && (p.PID == of || members[p.Parent]) {
+				members[p.PID], grown = true, true
 				found = append(found, p)
 			}
 		}
@@ -107,13 +108,22 @@ func family(of int, all []process) []process {
 	return found
 }
 
-// memory is what a process has in memory now, and the most that it ever had, in MiB. Without /proc both are the present
+// Function is the name of the function whose environment the process is; empty if it is none.
+func (p Process) Function() string {
+	command, _, _ := strings.Cut(p.Args, " ")
+	if path.Base(command) != "bootstrap" {
+		return ""
+	}
+	return path.Base(path.Dir(command))
+}
+
+// Memory is what a process has in memory now, and the most that it ever had, in MiB. Without /proc both are the present
 // one. False: the process is gone.
-func (p process) memory() (now, peak float64, ok bool) {
+func (p Process) Memory() (now, peak float64, ok bool) {
 	if p.rss > 0 {
 		return float64(p.rss) / 1024, float64(p.rss) / 1024, true
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
 	if err != nil {
 		return 0, 0, false
 	}
@@ -129,26 +139,4 @@ func (p process) memory() (now, peak float64, ok bool) {
 	}
 	now, peak = read("VmRSS"), read("VmHWM")
 	return now, peak, now > 0 && peak > 0
-}
-
-// clocks is processor time spent so far: by this process, and by it and all that it started (0 without /proc).
-type clocks struct{ own, family time.Duration }
-
-func readClocks() clocks {
-	var c clocks
-	var usage syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) == nil {
-		c.own = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-	}
-	all, err := processes()
-	if err != nil {
-		return c // what is not known is not told
-	}
-	for _, p := range family(os.Getpid(), all) {
-		if p.pid == os.Getpid() && p.cpu > 0 {
-			p.cpu = c.own // to the microsecond
-		}
-		c.family += p.cpu + p.childCPU
-	}
-	return c
 }
