@@ -28,8 +28,13 @@ run: servers build ## sell rooms on this machine: the whole stack, until Ctrl-C
 test: go-version ## every test, on real servers, with the race detector
 	@.ci/install servers pgbouncer compiler python
 	@$(MAKE) --no-print-directory build
-	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 ./...
+	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 $$(go list ./... | grep -v /bookingtest)
+	go test -count=1 ./shared/booking/bookingtest/...
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin STACKTEST_BACKEND=scaled go test -race -count=1 -skip '$(UNSCALED)' ./functions/local/stacktest
+
+.PHONY: simulate
+simulate: go-version ## random worlds with every fault, in memory: SEEDS=20000, or SEED=n to replay one
+	SEEDS=$(or $(SEEDS),20000) SEED=$(SEED) go test -count=1 -timeout 0 -v -run TestSimulation ./shared/booking/bookingtest/simulation
 
 .PHONY: chaos
 chaos: servers build ## sell rooms while everything is killed at random: MINUTES=1, SEED=n

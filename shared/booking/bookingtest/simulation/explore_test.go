@@ -2,8 +2,6 @@ package simulation_test
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,14 +58,12 @@ func (c *choices) again() bool {
 	return false
 }
 
-// patience is after how many calls a process waits for the others: by then it can only
-// be waiting for another one's warming.
-const patience = 16
+// patience is how often a process that finds another one warming the gate looks again at
+// any moment; then it looks when nobody else can do anything.
+const patience = 1
 
 // bubbleRuns bounds how long one bubble lives: its clock must not reach the end of time.
-const bubbleRuns = 1000
-
-var trial = func() int { n, _ := strconv.Atoi(os.Getenv("TRIAL")); return n }()
+const bubbleRuns = 5000
 
 // explore runs the encounter through every schedule of its processes' port calls, and
 // through each of those with one of them dying before any of its calls. A process's
@@ -76,7 +72,7 @@ var trial = func() int { n, _ := strconv.Atoi(os.Getenv("TRIAL")); return n }()
 func (e encounter) explore(t *testing.T) int {
 	var c choices
 	count := 0
-	for more := true; more && !t.Failed() && count < trial; {
+	for more := true; more && !t.Failed(); {
 		synctest.Test(t, func(t *testing.T) {
 			for range bubbleRuns {
 				faults := e.run(t, &c, nil)
@@ -151,7 +147,7 @@ func runnable(all []*process) []int {
 	for i, p := range all {
 		switch {
 		case !p.alive:
-		case p.calls >= patience:
+		case p.naps > patience:
 			waiting = append(waiting, i)
 		default:
 			able = append(able, i)

@@ -133,7 +133,7 @@ type process struct {
 	name  string
 	at    string // the call that it will make next
 	alive bool   // it has not ended, and has not died
-	calls int    // how many it has made
+	naps  int    // how often it has waited for another one's warming
 	limit time.Duration
 	born  time.Time
 	fate  bookingtest.Fate
@@ -170,14 +170,16 @@ func (w *world) step(p *process, fate bookingtest.Fate) {
 	if w.trace != nil {
 		w.trace("%s: %s %s", p.name, fate, p.at)
 	}
-	moved := moving[p.at]
+	last := p.at
 	p.fate = fate
-	p.calls++
 	p.at, p.alive = p.next()
+	if last == "Occupancies" && p.at == "MarkWarm" {
+		p.naps++
+	}
 	if !p.alive && w.trace != nil {
 		w.trace("%s: ended: %v", p.name, p.err)
 	}
-	if moved {
+	if moving[last] {
 		w.judge.always(w)
 	}
 }
