@@ -101,7 +101,7 @@ func (w *world) settle(s *stay) {
 			return
 		}
 	}
-	w.t.Errorf("user %d is not settled after five sweeps: %+v", s.user, last)
+	w.t.Fatalf("user %d is not settled after five sweeps: %+v", s.user, last)
 }
 
 // trial runs crashes of one scenario in a world of their own, and audits all that

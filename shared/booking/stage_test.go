@@ -17,8 +17,8 @@ type stage interface {
 	// leasesEnd lets the leases and the back-off of the buyer's attempts, and the mark of
 	// whoever was warming his product's gate, run out.
 	leasesEnd(s *stay)
-	// timePasses lets leases, back-off, the gateway's session and the buyer's holds be
-	// over.
+	// timePasses lets leases, back-off, the gateway's session and the holds of the buyer's
+	// product be over.
 	timePasses(s *stay)
 	// lapse lets one booking's hold be past, in the database and in the gate.
 	lapse(b booking.Booking)
@@ -46,14 +46,14 @@ func (w servers) leasesEnd(s *stay) {
 func (w servers) timePasses(s *stay) {
 	w.t.Helper()
 	w.chargesComeIn(s)
-	w.exec(`WITH mine AS (SELECT id FROM booking WHERE user_id = $1),
+	w.exec(`WITH mine AS (SELECT id FROM booking WHERE product_id = $1),
 		attempts AS (UPDATE payment_attempt SET next_try_at = now(), sendable_until = sendable_until - interval '1 hour',
 			lease_until = least(lease_until, now())
 			WHERE next_try_at IS NOT NULL AND booking_id IN (SELECT id FROM mine)),
 		messages AS (UPDATE outbox SET created_at = created_at - interval '1 minute'
 			WHERE sent_at IS NULL AND booking_id IN (SELECT id FROM mine))
 		UPDATE booking SET hold_expires_at = now() - interval '1 hour'
-		WHERE status IN ('INIT', 'PAYMENT_PENDING') AND user_id = $1`, s.user)
+		WHERE status IN ('INIT', 'PAYMENT_PENDING') AND product_id = $1`, s.product)
 	w.redis("DEL", w.key(s.product, "warm"))
 }
 
