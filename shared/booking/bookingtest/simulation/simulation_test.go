@@ -448,7 +448,7 @@ func TestSimulation(t *testing.T) {
 					}
 					mu.Lock()
 					if done++; done%1000 == 0 && testing.Verbose() {
-						fmt.Fprintf(os.Stderr, "%d of %d seeds, %.0f a second\n", done, seeds, float64(done)/time.Since(began).Seconds())
+						fmt.Fprintf(os.Stderr, "%d of %d seeds, %d a second\n", done, seeds, int64(done)*1000/time.Since(began).Milliseconds())
 					}
 					mu.Unlock()
 				}
