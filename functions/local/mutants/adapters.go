@@ -79,7 +79,7 @@ var adapterMutants = []mutant{
 	{
 		name:   "dead-connection-is-used",
 		why:    "a thawed function writes into a connection that was closed meanwhile, and nobody knows what became of it",
-		edits:  []edit{{adapters + "store.go", "		return c.PgConn().CheckConn() == nil, nil //nolint:staticcheck // its successor, Ping, is the round trip\n", "		return c != nil, nil\n"}},
+		edits:  []edit{{adapters + "store.go", "		return alive(c.PgConn()), nil\n", "		return c != nil, nil\n"}},
 		killer: byStore("TestConnectionThatDiedWithoutAWord"),
 	},
 	{

@@ -186,7 +186,7 @@ var orderMutants = []mutant{
 		name: "reconcile-reads-before-marking",
 		why:  "the correction is made by what the database said before the marks were left",
 		edits: []edit{
-			{steps + "reconcile.go", "	_, wanted, err = s.Store.GatePlaces(ctx, productID, done.Differed)\n	if err != nil {\n		return done, err\n	}\n", ""},
+			{steps + "reconcile.go", "	if err := s.Gate.MarkUsers(ctx, productID, nonce, users); err != nil {\n		return nil, err\n	}\n	_, wanted, err := s.Store.GatePlaces(ctx, productID, users)\n	if err != nil {\n		return nil, err\n	}\n", "	_, wanted, err := s.Store.GatePlaces(ctx, productID, users)\n	if err != nil {\n		return nil, err\n	}\n	if err := s.Gate.MarkUsers(ctx, productID, nonce, users); err != nil {\n		return nil, err\n	}\n"},
 		},
 		killer: byFlow("TestReconcileSeesWhatItsSnapshotMissed"),
 	},
@@ -194,8 +194,9 @@ var orderMutants = []mutant{
 		name: "reconcile-drops-holds",
 		why:  "a hold whose INSERT is under way is taken for a ghost and dropped",
 		edits: []edit{
-			{steps + "reconcile.go", "		if s.Confirmed && !inDatabase[user] {", "		if s.UserID != 0 && !inDatabase[user] {"},
-			{steps + "reconcile.go", "		case s.Confirmed && (!inDatabase || !w.Confirmed):", "		case !inDatabase || s.Confirmed && !w.Confirmed:"},
+			{steps + "reconcile.go", "		standing = slices.DeleteFunc(standing, func(p Place) bool { return !p.Confirmed })\n", ""},
+			{steps + "reconcile.go", "p.wanted[user]; s.Confirmed && !ok {", "p.wanted[user]; s.UserID != 0 && !ok {"},
+			{steps + "reconcile.go", "s.Confirmed && !w.Confirmed {", "s.UserID != 0 && !w.Confirmed {"},
 			{scripts + "correct_places.lua", "    if not settled then return false end\n    redis.call('ZREM'", "    redis.call('ZREM'"},
 		},
 		killer: byFlow("TestReconcileNeverDropsAHoldWithoutABooking"),

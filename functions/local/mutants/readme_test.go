@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -33,6 +34,54 @@ func TestReadmeNamesEveryMutant(t *testing.T) {
 	for row := range has {
 		if !wants[row] {
 			t.Errorf("README.md has too much: %s", row)
+		}
+	}
+}
+
+// recordedFailures is how many rows the README's table of failures has.
+const recordedFailures = 24
+
+// TestReadmeNamesTestsThatExist looks for each test that the README names, and for a
+// test in each row of its table of failures.
+func TestReadmeNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists := map[string]bool{}
+	err = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == ".local" || entry.Name() == ".git":
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		for _, found := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(source, -1) {
+			exists[string(found[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(raw), -1) {
+		if !exists[name[1]] {
+			t.Errorf("README.md names %s, which is no test", name[1])
+		}
+	}
+	_, after, _ := strings.Cut(string(raw), "<!-- failures -->\n")
+	table, _, _ := strings.Cut(after, "<!-- end of failures -->\n")
+	rows := lines(table)
+	if len(rows) < recordedFailures+2 {
+		t.Errorf("README.md's table of failures has %d rows, %d are recorded", len(rows)-2, recordedFailures)
+	}
+	for row := range rows {
+		if strings.Count(row, "`Test") == 0 && !strings.HasPrefix(row, "| ---") && !strings.HasPrefix(row, "| where") {
+			t.Errorf("no test shows: %s", row)
 		}
 	}
 }
