@@ -246,8 +246,9 @@ func (d *Database) unknown(a *AttemptRow) []booking.Outgoing {
 	again := a.State == AttemptUnknown
 	d.end(a, AttemptUnknown)
 	a.NextTryAt = d.moment
-	if again {
-		d.retry(a)
+	if again { // the next look-up is as far off as the charge is old
+		a.Tries++
+		a.NextTryAt = d.moment.Add(min(max(d.moment.Sub(a.CreatedAt), 2*time.Second), 300*time.Second))
 		return nil
 	}
 	d.note(a.BookingID, "CHARGE_UNKNOWN", "order "+a.OrderID+": the gateway's answer is not known yet")

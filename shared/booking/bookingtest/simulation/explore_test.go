@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stayhold/shared/booking"
 	"stayhold/shared/booking/bookingtest"
 )
 
@@ -21,6 +22,7 @@ type meeting struct {
 	user, other, product, second int64 // users 7 and 8, two products
 	booking, otherBooking        int64
 	key                          string // the payment key of the booking's charge
+	set                          booking.Set
 }
 
 // encounter is a set of processes that are let through all their schedules.
@@ -65,20 +67,20 @@ const patience = 1
 // bubbleRuns bounds how long one bubble lives: its clock must not reach the end of time.
 const bubbleRuns = 5000
 
-// explore runs the encounter through every schedule of its processes' port calls, and
-// through each of those with one of them dying before any of its calls. A process's
-// death changes nothing itself, so that it is decided only right after its own last
-// call. It returns the number of schedules.
-func (e encounter) explore(t *testing.T) int {
+// walk runs through all choices, and reports the first run that violates anything, with
+// its trace. It returns the number of runs.
+func walk(t *testing.T, run func(t *testing.T, c *choices, trace func(string, ...any)) []string) int {
 	var c choices
 	count := 0
 	for more := true; more && !t.Failed(); {
 		synctest.Test(t, func(t *testing.T) {
 			for range bubbleRuns {
-				faults := e.run(t, &c, nil)
 				count++
-				if len(faults) > 0 {
-					e.report(t, &c, faults)
+				if faults := run(t, &c, nil); len(faults) > 0 {
+					var lines []string
+					c.at = 0
+					run(t, &c, func(line string, a ...any) { lines = append(lines, fmt.Sprintf(line, a...)) })
+					t.Errorf("choices %v\n%s\n%s", c.taken, strings.Join(lines, "\n"), strings.Join(faults, "\n"))
 					return
 				}
 				if more = c.again(); !more {
@@ -90,12 +92,11 @@ func (e encounter) explore(t *testing.T) int {
 	return count
 }
 
-func (e encounter) report(t *testing.T, c *choices, faults []string) {
-	var lines []string
-	c.at = 0
-	e.run(t, c, func(line string, a ...any) { lines = append(lines, fmt.Sprintf(line, a...)) })
-	t.Errorf("%s: schedule %v\n%s\n%s", e.name, c.taken, strings.Join(lines, "\n"), strings.Join(faults, "\n"))
-}
+// explore runs the encounter through every schedule of its processes' port calls, and
+// through each of those with one of them dying before any of its calls. A process's
+// death changes nothing itself, so that it is decided only right after its own last
+// call. It returns the number of schedules.
+func (e encounter) explore(t *testing.T) int { return walk(t, e.run) }
 
 // run is one schedule.
 func (e encounter) run(t *testing.T, c *choices, trace func(string, ...any)) []string {
