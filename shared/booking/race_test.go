@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"stayhold/shared/booking"
 )
@@ -52,6 +53,8 @@ func count(errs []error, target error) (n int) {
 
 func TestTwentyClicksOnEachStep(t *testing.T) {
 	w := newWorld(t)
+	w.timeout = 10 * time.Second // twenty new connections may take longer than a charge is given otherwise
+	w.gateway = w.gatewayWith("secret")
 	product := w.product(5)
 	w.grant(7, "50000")
 

@@ -94,21 +94,8 @@ func TestDatabaseAwayIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestClosedConnectionIsSeenBeforeAStatementIsSent(t *testing.T) {
-	t.Parallel()
-	url := postgrestest.Database(t, migrate)
-	store := open(t, url, false)
-	room := product(t, store, 5)
-	if err := postgrestest.Exec(t.Context(), url,
-		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Open(t.Context(), opening(1, room)); err != nil {
-		t.Errorf("after the server closed the connection: %v", err)
-	}
-}
-
-func TestPoolerModeKeepsNoStatement(t *testing.T) {
+// Parameters go as text in pooler mode: every statement has to take them so.
+func TestEveryStatementServesAPooler(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t, migrate)
 	store := open(t, url, true)
@@ -169,29 +156,6 @@ func TestPoolerModeKeepsNoStatement(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if n := named(t, url); n != 0 {
-		t.Errorf("%d named statements stand", n)
-	}
-}
-
-// named counts sessions of the store whose last statement was bound by a name. A
-// session does not show another one's statements, so the wire is looked at instead.
-func named(t *testing.T, url string) int {
-	t.Helper()
-	wire := postgrestest.Proxy(t, url)
-	store := open(t, wire.URL(), true)
-	for range 2 {
-		if _, err := store.Points(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	n := 0
-	for _, line := range wire.Trace() {
-		if strings.Contains(line, "stmtcache") {
-			n++
-		}
-	}
-	return n
 }
 
 func TestConstraintsKeepMoneyAndStock(t *testing.T) {
