@@ -34,6 +34,7 @@ var panels = []panel{
 	{"rows", []curve{
 		{"outbox", "#1f77b4", func(l look) float64 { return l.Outbox }},
 		{"idempotency_key", "#9467bd", func(l look) float64 { return l.Keys }},
+		{"attempts owed something", "#d62728", func(l look) float64 { return l.Owed }},
 		{"payment_attempt", "#8c564b", func(l look) float64 { return l.Attempts }},
 		{"booking", "#7f7f7f", func(l look) float64 { return l.Bookings }},
 	}},

@@ -35,6 +35,7 @@ type look struct {
 	Goroutines float64 // of the front
 
 	Outbox, Keys, Attempts, Bookings float64 // rows
+	Owed                             float64 // of the attempts, those that still want something of the gateway
 
 	ended int      // visits so far
 	found []string // by the audit
@@ -53,8 +54,8 @@ UPDATE outbox SET sent_at = sent_at - interval '8 days' WHERE sent_at BETWEEN no
 
 // observe looks again and again, until ctx ends.
 func (r *run) observe(ctx context.Context) error {
-	r.say("%6s %7s %5s %5s | %7s %9s %5s | %4s %5s %10s | %6s %5s %8s %8s", "second", "visits/s", "kills", "viol.",
-		"front M", "functs M", "procs", "pg", "redis", "goroutines", "outbox", "keys", "attempts", "bookings")
+	r.say("%6s %7s %5s %5s | %7s %9s %5s | %4s %5s %10s | %6s %5s %5s %8s %8s", "second", "visits/s", "kills", "viol.",
+		"front M", "functs M", "procs", "pg", "redis", "goroutines", "outbox", "keys", "owed", "attempts", "bookings")
 	for n := 1; ; n++ {
 		pause(ctx, time.Until(r.began.Add(time.Duration(n)*lookEvery)))
 		if ctx.Err() != nil {
@@ -74,8 +75,8 @@ func (r *run) observe(ctx context.Context) error {
 		}
 		l.Violations = float64(r.judged(l.found))
 		r.looks = append(r.looks, l)
-		r.say("%6.0f %8.1f %5.0f %5.0f | %7.1f %9.1f %5.0f | %4.0f %5.0f %10.0f | %6.0f %5.0f %8.0f %8.0f", l.At, l.Visits, l.Kills, l.Violations,
-			l.Front, l.Functions, l.Processes, l.Database, l.Gate, l.Goroutines, l.Outbox, l.Keys, l.Attempts, l.Bookings)
+		r.say("%6.0f %8.1f %5.0f %5.0f | %7.1f %9.1f %5.0f | %4.0f %5.0f %10.0f | %6.0f %5.0f %5.0f %8.0f %8.0f", l.At, l.Visits, l.Kills, l.Violations,
+			l.Front, l.Functions, l.Processes, l.Database, l.Gate, l.Goroutines, l.Outbox, l.Keys, l.Owed, l.Attempts, l.Bookings)
 	}
 }
 
@@ -85,8 +86,8 @@ func (r *run) look(ctx context.Context) (l look, err error) {
 		return l, err
 	}
 	err = postgrestest.Row(ctx, r.servers.databaseURL, `SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM idempotency_key),
-		(SELECT count(*) FROM payment_attempt), (SELECT count(*) FROM booking), (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stayhold')`,
-		&l.Outbox, &l.Keys, &l.Attempts, &l.Bookings, &l.Database)
+		(SELECT count(*) FROM payment_attempt), (SELECT count(*) FROM payment_attempt WHERE state IN ('REQUESTED', 'UNKNOWN', 'PENDING')), (SELECT count(*) FROM booking), (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stayhold')`,
+		&l.Outbox, &l.Keys, &l.Attempts, &l.Owed, &l.Bookings, &l.Database)
 	if err != nil {
 		return l, err
 	}
@@ -164,6 +165,8 @@ func (r *run) growth() (found []string) {
 	}{
 		{"rows of outbox beside visits", func(l look) float64 { return l.Outbox / max(l.Visits, 1) }, 1.5},
 		{"rows of idempotency_key beside visits", func(l look) float64 { return l.Keys / max(l.Visits, 1) }, 1.5},
+		{"attempts that are owed something, beside visits", func(l look) float64 { return l.Owed / max(l.Visits, 1) }, 1.5},
+		// They are the record of what was charged, and stay with their bookings: at most two for each payment.
 		{"rows of payment_attempt beside bookings", func(l look) float64 { return l.Attempts / l.Bookings }, 1.2},
 		{"memory of an environment", func(l look) float64 { return l.Functions / l.Processes }, 1.2},
 		// The simulator keeps every charge in memory.
@@ -173,7 +176,7 @@ func (r *run) growth() (found []string) {
 		{"connections to Redis for each environment", func(l look) float64 { return l.Gate / l.Processes }, 1.3},
 	} {
 		a, b := mean(first, c.of), mean(second, c.of)
-		r.say("%-46s %8.2f in the first half, %8.2f in the second", c.what, a, b)
+		r.say("%-48s %8.2f in the first half, %8.2f in the second", c.what, a, b)
 		if b > a*c.most {
 			found = append(found, fmt.Sprintf("%s grew from %.2f to %.2f", c.what, a, b))
 		}

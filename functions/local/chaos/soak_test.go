@@ -16,7 +16,7 @@ func looks(change func(n float64, l *look)) []look {
 		n := float64(i)
 		l := look{
 			At: n * 10, Visits: 8, Front: 30, Functions: 640, Processes: 40, Database: 38, Gate: 30, Goroutines: 240,
-			Outbox: 300, Keys: 900, Attempts: n * 60, Bookings: n * 70,
+			Outbox: 300, Keys: 900, Owed: 5, Attempts: n * 60, Bookings: n * 70,
 		}
 		change(n, &l)
 		all = append(all, l)
@@ -40,6 +40,7 @@ func TestGrowthIsSeen(t *testing.T) {
 		}, ""},
 		"an outbox that stays": {func(n float64, l *look) { l.Outbox = 10 * n }, "outbox"},
 		"keys that stay":       {func(n float64, l *look) { l.Keys = 10 * n }, "idempotency_key"},
+		"attempts unanswered":  {func(n float64, l *look) { l.Owed = n }, "owed"},
 		"attempts without end": {func(n float64, l *look) { l.Attempts = n * n }, "payment_attempt"},
 		"a leak of memory":     {func(n float64, l *look) { l.Functions += n }, "memory of an environment"},
 		"a leak in the front":  {func(n float64, l *look) { l.Front += n }, "memory of the front"},
