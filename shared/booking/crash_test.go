@@ -83,11 +83,11 @@ func (w *world) run(c crash, s *stay) {
 		_ = recover(w.dying(c.second), s)
 		w.stage.leasesEnd(s)
 	}
-	w.settle(s)
+	w.settle(s, c.String())
 }
 
 // settle lets messages and sweeps work until a sweep finds nothing to do.
-func (w *world) settle(s *stay) {
+func (w *world) settle(s *stay, when string) {
 	w.t.Helper()
 	var last booking.SweepReport
 	for range 5 {
@@ -96,13 +96,13 @@ func (w *world) settle(s *stay) {
 		report, err := w.sweepStep().Run(w.t.Context())
 		last = report
 		if err != nil {
-			w.t.Errorf("sweep: %v", err)
+			w.t.Errorf("%s: sweep: %v", when, err)
 		}
 		if report.Lapsed+report.Sent+report.Settled+report.Reconciled == 0 {
 			return
 		}
 	}
-	w.t.Fatalf("user %d is not settled after five sweeps: %+v", s.user, last)
+	w.t.Fatalf("%s: user %d is not settled after five sweeps: %+v", when, s.user, last)
 }
 
 // trial runs crashes of one scenario in a world of their own, and audits all that
@@ -158,7 +158,7 @@ func (r trial) calls(sc scenario) [][]string {
 		}
 		all[i] = c.calls
 	}
-	r.settle(s)
+	r.settle(s, "without a crash")
 	r.judgeStay(s, sc.sold, "without a crash")
 	r.stage.retire(s.product)
 	return all
