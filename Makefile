@@ -39,6 +39,10 @@ test: go-version ## every test, on real servers, with the race detector
 simulate: go-version ## random worlds with every fault, in memory: SEEDS=20000, or SEED=n to replay one
 	SEEDS=$(or $(SEEDS),20000) SEED=$(SEED) go test -count=1 -timeout 0 -v -run TestSimulation ./shared/booking/bookingtest/simulation
 
+.PHONY: crashes
+crashes: go-version servers ## two crashes in every story, on real servers: some ten minutes of two cores
+	CRASHES=whole go test -count=1 -timeout 0 -parallel 8 -v -run '^TestCrashSquare$$' ./shared/booking
+
 .PHONY: chaos
 chaos: servers build ## sell rooms while everything is killed at random: MINUTES=1, SEED=n
 	@go run ./functions/local/chaos -minutes $(or $(MINUTES),1) $(SEED:%=-seed %)

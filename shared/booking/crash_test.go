@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -61,7 +62,7 @@ func (w *world) run(c crash, s *stay) {
 			_ = act(w, s)
 			continue
 		}
-		_ = act(w.dying(c.first), s)
+		c.first.answer = act(w.dying(c.first), s)
 		if c.how != byRetry {
 			break
 		}
@@ -82,11 +83,11 @@ func (w *world) run(c crash, s *stay) {
 		_ = recover(w.dying(c.second), s)
 		w.stage.leasesEnd(s)
 	}
-	w.settle(s)
+	w.settle(s, c.String())
 }
 
 // settle lets messages and sweeps work until a sweep finds nothing to do.
-func (w *world) settle(s *stay) {
+func (w *world) settle(s *stay, when string) {
 	w.t.Helper()
 	var last booking.SweepReport
 	for range 5 {
@@ -95,13 +96,13 @@ func (w *world) settle(s *stay) {
 		report, err := w.sweepStep().Run(w.t.Context())
 		last = report
 		if err != nil {
-			w.t.Errorf("sweep: %v", err)
+			w.t.Errorf("%s: sweep: %v", when, err)
 		}
 		if report.Lapsed+report.Sent+report.Settled+report.Reconciled == 0 {
 			return
 		}
 	}
-	w.t.Fatalf("user %d is not settled after five sweeps: %+v", s.user, last)
+	w.t.Fatalf("%s: user %d is not settled after five sweeps: %+v", when, s.user, last)
 }
 
 // trial runs crashes of one scenario in a world of their own, and audits all that
@@ -157,7 +158,7 @@ func (r trial) calls(sc scenario) [][]string {
 		}
 		all[i] = c.calls
 	}
-	r.settle(s)
+	r.settle(s, "without a crash")
 	r.judgeStay(s, sc.sold, "without a crash")
 	r.stage.retire(s.product)
 	return all
@@ -170,10 +171,24 @@ type plan struct {
 	second bool               // the recovery is cut too, at each of its calls
 }
 
+// progress counts what a square has done so far, and tells whoever waits for it.
+type progress struct {
+	began                 time.Time
+	scenarios, done, cuts atomic.Int64
+}
+
+// cut counts one invocation that was cut.
+func (p *progress) cut() {
+	if n := p.cuts.Add(1); n%500 == 0 && testing.Verbose() {
+		rate := n * 1000 / max(1, time.Since(p.began).Milliseconds())
+		fmt.Fprintf(os.Stderr, "%d of %d scenarios done, %d invocations cut, %d a second\n", p.done.Load(), p.scenarios.Load(), n, rate)
+	}
+}
+
 // survive runs the crashes of every scenario, each scenario in a world that open makes,
 // and returns how many invocations were cut.
 func survive(t *testing.T, open func(*testing.T) *world, p plan) int64 {
-	var cuts atomic.Int64
+	sofar := &progress{began: time.Now()}
 	seen := map[string]bool{}
 	t.Run("scenarios", func(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(scenarios)) {
@@ -189,6 +204,7 @@ func survive(t *testing.T, open func(*testing.T) *world, p plan) int64 {
 				story := sc.until(which)
 				again[which], seen[story] = seen[story], true
 			}
+			sofar.scenarios.Add(1)
 			t.Run(name, func(t *testing.T) {
 				r := trial{open(t), map[int64]crash{}}
 				for which, calls := range r.calls(sc) {
@@ -200,22 +216,23 @@ func survive(t *testing.T, open func(*testing.T) *world, p plan) int64 {
 						recoveries = recoveries[:1] // without the repeat, the story ends here as it did before
 					}
 					for at, call := range calls {
-						r.cutAt(crash{scenario: sc, which: which}, at+1, call, recoveries, p, &cuts)
+						r.cutAt(crash{scenario: sc, which: which}, at+1, call, recoveries, p, sofar)
 					}
 				}
 				r.audit()
+				sofar.done.Add(1)
 			})
 		}
 	})
-	return cuts.Load()
+	return sofar.cuts.Load()
 }
 
 // cutAt runs every crash whose first cut is at this call.
-func (r trial) cutAt(c crash, at int, call string, recoveries []recovery, p plan, cuts *atomic.Int64) {
+func (r trial) cutAt(c crash, at int, call string, recoveries []recovery, p plan, sofar *progress) {
 	r.t.Helper()
 	for _, fate := range p.fates {
-		if fate == bookingtest.DiesBefore && at > 1 || fate == bookingtest.DiesAfter && at > 1 && onlyReads(call) {
-			continue // it leaves what dying after the call before it left
+		if leavesNothingNew(fate, at, call) {
+			continue
 		}
 		for _, how := range recoveries {
 			// An uncut second counts the calls of the recovery.
@@ -228,8 +245,8 @@ func (r trial) cutAt(c crash, at int, call string, recoveries []recovery, p plan
 			if !c.first.happened() {
 				continue
 			}
-			cuts.Add(1)
-			if !p.second {
+			sofar.cut()
+			if !p.second || c.first.gaveUp() {
 				continue
 			}
 			for again, call := range c.second.calls {
@@ -239,10 +256,26 @@ func (r trial) cutAt(c crash, at int, call string, recoveries []recovery, p plan
 				c.first, c.second = &cutter{at: at, fate: fate}, &cutter{at: again + 1, fate: bookingtest.DiesAfter}
 				r.try(c)
 				if c.second.happened() {
-					cuts.Add(1)
+					sofar.cut()
 				}
 			}
 		}
+	}
+}
+
+// leavesNothingNew says that a cut leaves what another one of the same square leaves: to
+// die before a call is to die after the one before it, a call that only reads changes
+// nothing, and without its reply it has failed.
+func leavesNothingNew(fate bookingtest.Fate, at int, call string) bool {
+	switch fate {
+	case bookingtest.DiesBefore:
+		return at > 1
+	case bookingtest.DiesAfter:
+		return at > 1 && onlyReads(call)
+	case bookingtest.Fails:
+		return onlyReads(call)
+	default:
+		return false
 	}
 }
 
@@ -259,6 +292,7 @@ func onlyReads(call string) bool {
 const (
 	recordedFirst  = 3974
 	recordedSecond = 1880
+	recordedSquare = 17_990
 )
 
 // onServers is a world that waits for no gateway which will not answer.
@@ -311,6 +345,23 @@ func TestCrashInsideTheRecovery(t *testing.T) {
 	t.Logf("%d invocations cut", n)
 	if !t.Failed() && n < recordedSecond {
 		t.Errorf("%d invocations were cut, %d are recorded", n, recordedSecond)
+	}
+}
+
+// TestCrashSquare cuts every act of every scenario at each of its calls, with each fate,
+// and each of the recoveries at each of its calls that change anything. Left out is a
+// recovery from what another crash of the same square has left already. It takes long, so
+// it runs where it is asked for; CRASHES=1 go test -run 'TestCrashSquare/scenarios/card$'
+// is one scenario.
+func TestCrashSquare(t *testing.T) {
+	if os.Getenv("CRASHES") == "" {
+		t.Skip("long: `make crashes` runs it")
+	}
+	fates := []bookingtest.Fate{bookingtest.DiesBefore, bookingtest.DiesAfter, bookingtest.ReplyLost, bookingtest.Fails}
+	n := survive(t, onServers, plan{fates: fates, whole: true, second: true})
+	t.Logf("%d invocations cut", n)
+	if !t.Failed() && n < recordedSquare {
+		t.Errorf("%d invocations were cut, %d are recorded", n, recordedSquare)
 	}
 }
 

@@ -159,7 +159,7 @@ func TestStepsThatMeetOnARow(t *testing.T) {
 				if errors.Is(errs[0], booking.ErrInternal) || errors.Is(errs[1], booking.ErrInternal) {
 					t.Errorf("answered %v", errs)
 				}
-				w.settle(s)
+				w.settle(s, name)
 				w.judge(s, false, name)
 				if m.after != nil {
 					m.after(w, s)
