@@ -53,14 +53,10 @@ func New(o Options) *Edge {
 	if o.UserIDClaim == "" {
 		o.UserIDClaim = "sub"
 	}
-	if o.Log == nil {
-		o.Log = os.Stderr
-	}
 	if o.Metrics == nil {
 		o.Metrics = os.Stdout
 	}
-	log := slog.New(slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: o.LogLevel}))
-	return &Edge{claim: o.UserIDClaim, recaller: o.Recaller, log: log, metrics: o.Metrics}
+	return &Edge{claim: o.UserIDClaim, recaller: o.Recaller, log: newLog(o.Log, o.LogLevel), metrics: o.Metrics}
 }
 
 // handler implements lambda.Handler: raw bytes in, raw bytes out.

@@ -121,8 +121,8 @@ func (e *Edge) reportRecord(ctx context.Context, c *call, r *record, err error) 
 		c.inner = nil // told below, with its record
 	}
 	e.log.LogAttrs(ctx, slog.LevelWarn, "record", slog.String("requestId", c.requestID),
-		slog.String("messageId", r.ID), slog.Int64("bookingId", r.bookingID),
-		slog.String("code", code), slog.String("error", err.Error()))
+		slog.String("messageId", clipped(r.ID)), slog.Int64("bookingId", r.bookingID),
+		slog.String("code", code), slog.String("error", clipped(err.Error())))
 }
 
 // timeFor says whether so much is left of the context's time.

@@ -33,9 +33,11 @@ type call struct {
 	refundsStuck *int // of a sweep
 }
 
-// begin starts the record of an invocation. An empty requestID is the invocation's own.
+// begin starts the record of an invocation. Without a requestID that can be one it bears
+// the invocation's own.
 func (e *Edge) begin(ctx context.Context, function, route, requestID string) *call {
-	if requestID == "" {
+	if !isRequestID(requestID) {
+		requestID = ""
 		if lc, ok := lambdacontext.FromContext(ctx); ok {
 			requestID = lc.AwsRequestID
 		}
@@ -100,11 +102,11 @@ func (c *call) end(ctx context.Context, more ...slog.Attr) {
 	attrs = append(attrs, more...)
 	level := slog.LevelInfo
 	if c.inner != nil {
-		attrs = append(attrs, slog.String("error", c.inner.Error()))
+		attrs = append(attrs, slog.String("error", clipped(c.inner.Error())))
 		level = slog.LevelWarn
 	}
 	if c.deferred != nil {
-		attrs = append(attrs, slog.String("deferred", c.deferred.Error()))
+		attrs = append(attrs, slog.String("deferred", clipped(c.deferred.Error())))
 		level = slog.LevelWarn
 	}
 	if c.status >= 500 || c.code == booking.ErrInternal.Code {

@@ -23,7 +23,7 @@ func (c *call) refuse(err error) messages.InvokeResponse_Error {
 		}
 		line += " (" + strings.Join(parts, ", ") + ")"
 	}
-	return messages.InvokeResponse_Error{Type: told.Code, Message: line}
+	return messages.InvokeResponse_Error{Type: told.Code, Message: oneLine(line)}
 }
 
 // direct runs one direct invocation: record, time limit, panics, errors.

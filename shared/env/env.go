@@ -146,6 +146,12 @@ func (r *reader) tuning(c *Config) {
 	if c.GatewaySession > 0 && c.GatewaySession <= c.GatewayTimeout {
 		r.fault("GATEWAY_SESSION", "must be longer than GATEWAY_TIMEOUT")
 	}
+	if c.HoldTTL < c.PaymentWindow && c.HoldTTL > 0 {
+		r.fault("HOLD_TTL", "must not be shorter than PAYMENT_WINDOW: no charge could begin without lengthening the hold")
+	}
+	if c.PaymentWindow <= c.GatewayTimeout && c.PaymentWindow > 0 {
+		r.fault("PAYMENT_WINDOW", "must be longer than GATEWAY_TIMEOUT")
+	}
 	c.MaxOpenHolds = 5
 	if text := r.get("MAX_OPEN_HOLDS"); text != "" {
 		n, err := strconv.Atoi(text)

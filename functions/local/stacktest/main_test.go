@@ -42,7 +42,7 @@ var (
 	// queueStack sweeps only when a test asks for it, so that what is put right is put right by the queue, and its holds lapse
 	// soon while nobody closes their bookings.
 	queueStack = &lazyStack{name: "queue", vars: []string{
-		"HOLD_TTL=2s", "PAYMENT_WINDOW=3s", "GATEWAY_TIMEOUT=1s", "SWEEP_GRACE=60s", "SWEEP_INTERVAL=1h",
+		"HOLD_TTL=3s", "PAYMENT_WINDOW=3s", "GATEWAY_TIMEOUT=1s", "SWEEP_GRACE=60s", "SWEEP_INTERVAL=1h",
 	}}
 	// shortStack is where holds lapse and charges are given up while a test looks on.
 	shortStack = &lazyStack{name: "short", vars: []string{

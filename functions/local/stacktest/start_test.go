@@ -36,6 +36,7 @@ func TestBadStarts(t *testing.T) {
 	}{
 		{"a duration of letters", []string{"HOLD_TTL=abc"}, []string{"HOLD_TTL"}},
 		{"a duration below zero", []string{"PAYMENT_WINDOW=-5s"}, []string{"PAYMENT_WINDOW"}},
+		{"a hold that no charge fits into", []string{"HOLD_TTL=60s"}, []string{"HOLD_TTL", "PAYMENT_WINDOW"}},
 		{"a number of letters", []string{"MAX_OPEN_HOLDS=many"}, []string{"MAX_OPEN_HOLDS"}},
 		{"two faults", []string{"GATEWAY_TIMEOUT=x", "GATEWAY_SESSION=y"}, []string{"GATEWAY_TIMEOUT", "GATEWAY_SESSION"}},
 		{"an interval of letters", []string{"SWEEP_INTERVAL=soon"}, []string{"SWEEP_INTERVAL"}},

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// newLog makes the process's log, one JSON object a line. Without a writer that is
+// stderr, and what the runtime and the libraries print becomes lines of it.
+func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	own := w == nil
+	if own {
+		w = os.Stderr
+	}
+	log := slog.New(slog.NewJSONHandler(escaping{w}, &slog.HandlerOptions{Level: level}))
+	if own {
+		slog.SetDefault(log)
+	}
+	return log
+}
+
+// escaping writes JSON, and escapes the control characters that JSON may leave as they
+// are: DEL, and those from U+0080 to U+009F, which some terminals obey.
+type escaping struct{ io.Writer }
+
+func (w escaping) Write(line []byte) (int, error) {
+	if bytes.IndexByte(line, 0x7f) >= 0 || bytes.IndexByte(line, 0xc2) >= 0 {
+		var out strings.Builder
+		for _, r := range string(line) {
+			if r != '\n' && unicode.IsControl(r) {
+				_, _ = fmt.Fprintf(&out, `\u%04x`, r)
+			} else {
+				out.WriteRune(r)
+			}
+		}
+		_, err := io.WriteString(w.Writer, out.String())
+		return len(line), err
+	}
+	return w.Writer.Write(line)
+}
+
+// maxLogged bounds a text from elsewhere in a line of log: a line is kept in one piece.
+const maxLogged = 4 << 10
+
+// clipped is a text that is no longer than a line can bear.
+func clipped(text string) string {
+	if len(text) <= maxLogged {
+		return text
+	}
+	end := maxLogged
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
+
+// oneLine is a text without control characters, and no longer than a line can bear: the
+// runtime sends it on in a header.
+func oneLine(text string) string {
+	return clipped(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text))
+}
+
+// isRequestID says that an event's id is one that API Gateway may have made.
+func isRequestID(id string) bool {
+	strange := func(r rune) bool { return r <= ' ' || r > '~' }
+	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, strange)
+}
