@@ -55,10 +55,9 @@ func (r *reader) fetch(ctx context.Context) {
 			r.fault(s.name, "Secrets Manager: %v", f.err)
 			continue
 		}
-		if fault := s.check(f.value); fault != "" {
-			r.fault(s.name, "the secret is %s", fault)
+		if fault := s.take(f.value); fault != "" {
+			r.fault(s.name, "the secret: %s", fault)
 		}
-		*s.to = Secret(f.value)
 	}
 }
 
