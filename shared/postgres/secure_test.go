@@ -59,12 +59,19 @@ func verified(t *testing.T, url string, ca *x509.CertPool) *postgres.Store {
 	return store
 }
 
-// TestOnlyTheNamedServerIsSpokenTo has a real server show every certificate that a
-// stranger may have, one after the other on one folder.
-func TestOnlyTheNamedServerIsSpokenTo(t *testing.T) {
+// TestServerThatSpeaksTLS starts a real one again and again on one folder, for each
+// certificate that it shows.
+func TestServerThatSpeaksTLS(t *testing.T) {
 	t.Parallel()
-	ca, another := servertest.NewAuthority(t), servertest.NewAuthority(t)
-	dir := filepath.Join(t.TempDir(), "postgres")
+	ca, dir := servertest.NewAuthority(t), filepath.Join(t.TempDir(), "postgres")
+	t.Run("only the named one is spoken to", func(t *testing.T) { strangersAreRefused(t, ca, dir) })
+	t.Run("its connection is used as any other", func(t *testing.T) { secureConnection(t, ca, dir) })
+	t.Run("on an address of sixteen bytes", func(t *testing.T) { sixteenBytes(t, ca, dir) })
+}
+
+// strangersAreRefused shows every certificate that a stranger may have.
+func strangersAreRefused(t *testing.T, ca *servertest.Authority, dir string) {
+	another := servertest.NewAuthority(t)
 	for _, c := range []struct {
 		name  string
 		shown servertest.Certificate
@@ -101,16 +108,15 @@ func TestOnlyTheNamedServerIsSpokenTo(t *testing.T) {
 	}
 }
 
-// TestSecureConnectionIsUsedAsAnyOther writes and reads over TLS, also after the server
-// has ended the connection, and by the authority that the URL names.
-func TestSecureConnectionIsUsedAsAnyOther(t *testing.T) {
-	t.Parallel()
-	ca := servertest.NewAuthority(t)
+// secureConnection writes and reads over TLS, also after the server has ended the
+// connection, and by the authority that the URL names.
+func secureConnection(t *testing.T, ca *servertest.Authority, dir string) {
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, ca.PEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := secured(t, filepath.Join(t.TempDir(), "postgres"), ca.Issue("127.0.0.1"))
+	server := secured(t, dir, ca.Issue("127.0.0.1"))
+	defer server.Stop()
 	byFile := saying(t, server.URL(), "", "verify-full") + "&sslrootcert=" + url.QueryEscape(file)
 	if _, err := migrations.Run(t.Context(), postgres.Options{URL: byFile}); err != nil {
 		t.Fatal(err)
@@ -136,6 +142,22 @@ func TestSecureConnectionIsUsedAsAnyOther(t *testing.T) {
 	}
 }
 
+// sixteenBytes has the wire on ::1, since the server is not.
+func sixteenBytes(t *testing.T, ca *servertest.Authority, dir string) {
+	server := secured(t, dir, ca.Issue("::1"))
+	defer server.Stop()
+	u, err := url.Parse(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = servertest.Six(t, u.Host)
+	for _, mode := range []string{"disable", "verify-full"} {
+		if err := verified(t, saying(t, u.String(), "", mode), ca.Pool).Ping(t.Context()); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
 // TestDowngradeIsRefused has a stranger say that the server has no TLS, or answer with
 // an error, or with nothing: not a byte follows the question, and no hang its deadline.
 func TestDowngradeIsRefused(t *testing.T) {
@@ -150,7 +172,7 @@ func TestDowngradeIsRefused(t *testing.T) {
 			t.Run(name+" to "+mode, func(t *testing.T) {
 				t.Parallel()
 				addr, heard := stranger(t, answer)
-				store := verified(t, "postgres://u:hunter2@"+addr+"/d?sslmode="+mode, nil)
+				store := verified(t, "postgres://u:hunter2@"+addr+"/d?connect_timeout=1&sslmode="+mode, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				defer cancel()
 				began := time.Now()
@@ -207,23 +229,6 @@ func TestNothingFallsBack(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "falls back to plain text") || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%q: %v", parameters, err)
 			}
-		}
-	}
-}
-
-// TestAddressesOfSixteenBytes has the wire on ::1, since the servers here are not.
-func TestAddressesOfSixteenBytes(t *testing.T) {
-	t.Parallel()
-	ca := servertest.NewAuthority(t)
-	server := secured(t, filepath.Join(t.TempDir(), "postgres"), ca.Issue("::1"))
-	u, err := url.Parse(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Host = servertest.Six(t, u.Host)
-	for _, mode := range []string{"disable", "verify-full"} {
-		if err := verified(t, saying(t, u.String(), "", mode), ca.Pool).Ping(t.Context()); err != nil {
-			t.Errorf("%s: %v", mode, err)
 		}
 	}
 }
