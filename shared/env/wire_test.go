@@ -115,7 +115,12 @@ func TestAuthorities(t *testing.T) {
 // TestSecretsServiceIsHeldToItsTime has a service that sends one byte after the other,
 // an endless head, and an endless secret.
 func TestSecretsServiceIsHeldToItsTime(t *testing.T) {
-	for name, piece := range map[string]string{"drip": " ", "head": "X-A: b\r\n", "body": "\r\n" + strings.Repeat(" ", 32<<10)} {
+	for name, c := range map[string]struct {
+		piece string
+		every time.Duration
+	}{
+		"drip": {"a", 5 * time.Millisecond}, "head": {"X-A: b\r\n", time.Nanosecond}, "body": {"\r\n" + strings.Repeat(" ", 32<<10), time.Nanosecond},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,9 +136,12 @@ func TestSecretsServiceIsHeldToItsTime(t *testing.T) {
 					}
 					go func() {
 						defer func() { _ = conn.Close() }()
+						tick := time.NewTicker(c.every)
+						defer tick.Stop()
 						_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
 						for err == nil {
-							_, err = io.WriteString(conn, piece)
+							<-tick.C
+							_, err = io.WriteString(conn, c.piece)
 						}
 					}()
 				}

@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"testing"
@@ -68,15 +70,18 @@ func SelfSigned(t testing.TB, names ...string) Certificate {
 	return seal(t, form, form, key, key)
 }
 
-// Pair is the certificate as a server of this process uses it.
-func (c Certificate) Pair(t testing.TB) tls.Certificate {
+// Config has a server of this process show the certificate.
+func (c Certificate) Config(t testing.TB) *tls.Config {
 	t.Helper()
 	pair, err := tls.X509KeyPair(c.Chain, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pair
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 }
+
+// Quiet is the log of a server whose callers break off on purpose.
+var Quiet = log.New(io.Discard, "", 0)
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
