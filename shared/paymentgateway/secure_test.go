@@ -152,6 +152,25 @@ func TestSlowAndEndlessAnswersAreCut(t *testing.T) {
 	}
 }
 
+// TestEndlessLedgerIsCut has a charge whose order id never ends.
+func TestEndlessLedgerIsCut(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int64
+	c := rawServer(t, func(_ int32, conn net.Conn) {
+		if !readRequest(bufio.NewReader(conn)) {
+			return
+		}
+		_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"+`{"charges":[{"orderId":"`)
+		for piece := bytes.Repeat([]byte("a"), 64<<10); err == nil; sent.Add(int64(len(piece))) {
+			_, err = conn.Write(piece)
+		}
+	})
+	err := c.Charges(t.Context(), func([]booking.LedgerCharge) error { return nil })
+	if !errors.Is(err, booking.ErrNoLedger) || sent.Load() > 32<<20 {
+		t.Errorf("%v after %d bytes", err, sent.Load())
+	}
+}
+
 // TestCompressedAnswersAreNotUnpacked sends small answers that are huge once unpacked,
 // and a good one, though nobody asked for it: what is not JSON as it comes is UNKNOWN.
 func TestCompressedAnswersAreNotUnpacked(t *testing.T) {
