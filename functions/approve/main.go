@@ -21,8 +21,8 @@ import (
 func main() {
 	ctx := context.Background()
 	cfg := env.Use(env.Read(ctx, env.Database, env.Redis, env.Gateway, env.Queue))
-	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), Pooler: cfg.DatabasePooler}))
-	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal()}))
+	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler}))
+	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal(), CA: cfg.RedisCA}))
 	pay := paymentgateway.New(paymentgateway.Options{
 		CardURL: cfg.PaymentGatewayURL, CardSecret: cfg.PaymentGatewaySecret.Reveal(),
 		YPayURL: cfg.YPayGatewayURL, YPaySecret: cfg.YPayGatewaySecret.Reveal(), Timeout: cfg.GatewayTimeout,

@@ -20,8 +20,8 @@ import (
 func main() {
 	ctx := context.Background()
 	cfg := env.Use(env.Read(ctx, env.Database, env.Redis, env.Queue))
-	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), Pooler: cfg.DatabasePooler}))
-	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal()}))
+	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler}))
+	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal(), CA: cfg.RedisCA}))
 	out := queue.New(queue.Options{
 		QueueURL: cfg.CompensationQueueURL, Endpoint: cfg.SQSEndpoint, Region: cfg.Region,
 		AccessKeyID: cfg.AccessKeyID, SecretAccessKey: cfg.SecretAccessKey.Reveal(), SessionToken: cfg.SessionToken.Reveal(),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -132,16 +133,9 @@ func (s *stack) startGate(ctx context.Context) error {
 
 // seed puts the demo data into an empty database. What the simulator and the queue remember belonged to another one.
 func (s *stack) seed(ctx context.Context) error {
-	target := s.databaseURL
-	if pooler, _ := strconv.ParseBool(s.passed["DATABASE_POOLER"]); pooler {
-		u, err := url.Parse(target)
-		if err != nil {
-			return fmt.Errorf("DATABASE_URL: it is not a URL")
-		}
-		q := u.Query()
-		q.Set("default_query_exec_mode", "exec")
-		u.RawQuery = q.Encode()
-		target = u.String()
+	target, err := s.ownDatabaseURL()
+	if err != nil {
+		return err
 	}
 	empty, err := postgrestest.Empty(ctx, target)
 	if err != nil || !empty {
@@ -153,6 +147,30 @@ func (s *stack) seed(ctx context.Context) error {
 	s.fresh = true
 	s.out.printf("%-12s products 1 to 5, users 1 to 1000 with 50000 points each", "demo data")
 	return nil
+}
+
+// ownDatabaseURL is the database's URL for connections of the front itself, with what the functions are told beside it.
+func (s *stack) ownDatabaseURL() (string, error) {
+	u, err := url.Parse(s.databaseURL)
+	if err != nil {
+		return "", errors.New("DATABASE_URL: it is not a URL")
+	}
+	q := u.Query()
+	if pooler, _ := strconv.ParseBool(s.passed["DATABASE_POOLER"]); pooler {
+		q.Set("default_query_exec_mode", "exec")
+	}
+	if ca := s.passed["DATABASE_CA"]; ca != "" {
+		path, err := filepath.Abs(filepath.Join(s.dir, "database-ca.pem"))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(path, []byte(ca), 0o600); err != nil {
+			return "", err
+		}
+		q.Set("sslrootcert", path)
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
 }
 
 // startSimulators opens the payment simulator and the queue, unless both were brought.

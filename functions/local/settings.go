@@ -22,6 +22,7 @@ const (
 // passedOn are the variables that reach those functions whose environment in the template names them.
 var passedOn = []string{
 	"HOLD_TTL", "PAYMENT_WINDOW", "GATEWAY_TIMEOUT", "GATEWAY_SESSION", "SWEEP_GRACE", "MAX_OPEN_HOLDS", "DATABASE_POOLER",
+	"DATABASE_CA", "REDIS_CA", "TLS_REQUIRED",
 }
 
 // settings are the environment variables of the local stack. What is empty is started here.
@@ -102,8 +103,8 @@ func reach(variable, list, defaultPort string, schemes ...string) error {
 		}
 		conn, err := net.DialTimeout("tcp", net.JoinHostPort(u.Hostname(), port), 5*time.Second)
 		if err != nil {
-			return fmt.Errorf("%s: %s:%s does not answer (%w): start that server, or unset %s to have one started here",
-				variable, u.Hostname(), port, rootCause(err), variable)
+			return fmt.Errorf("%s: %s does not answer (%w): start that server, or unset %s to have one started here",
+				variable, net.JoinHostPort(u.Hostname(), port), rootCause(err), variable)
 		}
 		if err := conn.Close(); err != nil {
 			return err

@@ -188,6 +188,8 @@ func (s *stack) variables(f template.Function) []string {
 		"PAYMENT_GATEWAY_URL": s.gatewayURL, "PAYMENT_GATEWAY_SECRET": s.gatewaySecret,
 		"YPAY_GATEWAY_URL": s.ypayURL, "YPAY_GATEWAY_SECRET": s.ypaySecret,
 		"COMPENSATION_QUEUE_URL": s.queueURL,
+		// What is brought may be a container's, on a network of this machine.
+		"TLS_REQUIRED": "false",
 	}
 	var out []string
 	for name, value := range f.Environment {

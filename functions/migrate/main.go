@@ -11,6 +11,7 @@ import (
 
 	"stayhold/shared/api"
 	"stayhold/shared/env"
+	"stayhold/shared/postgres"
 	"stayhold/shared/postgres/migrations"
 )
 
@@ -19,7 +20,7 @@ func main() {
 	edge := api.New(api.Options{LogLevel: cfg.LogLevel})
 
 	lambda.Start(edge.Migrate(func(ctx context.Context) ([]string, int64, error) {
-		done, err := migrations.Run(ctx, cfg.DatabaseURL.Reveal())
+		done, err := migrations.Run(ctx, postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA})
 		return done.Applied, done.Version, err
 	}))
 }

@@ -18,7 +18,7 @@ import (
 func main() {
 	ctx := context.Background()
 	cfg := env.Use(env.Read(ctx, env.Database))
-	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), Pooler: cfg.DatabasePooler}))
+	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler}))
 	edge := api.New(api.Options{UserIDClaim: cfg.UserIDClaim, Recaller: db, LogLevel: cfg.LogLevel})
 
 	lambda.Start(edge.Register(booking.Register{Store: db}.Run))

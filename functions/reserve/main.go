@@ -19,8 +19,8 @@ import (
 func main() {
 	ctx := context.Background()
 	cfg := env.Use(env.Read(ctx, env.Database, env.Redis))
-	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), Pooler: cfg.DatabasePooler}))
-	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal()}))
+	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler}))
+	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal(), CA: cfg.RedisCA}))
 	edge := api.New(api.Options{UserIDClaim: cfg.UserIDClaim, Recaller: db, LogLevel: cfg.LogLevel})
 
 	gate.Connect(ctx)

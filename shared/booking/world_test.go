@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func migrate(ctx context.Context, url string) error {
-	_, err := migrations.Run(ctx, url)
+	_, err := migrations.Run(ctx, postgres.Options{URL: url})
 	return err
 }
 

@@ -3,7 +3,8 @@
 // one go.
 //
 // Invariants: the value of a secret stands in no error and in no formatted Config; a
-// variable and its _ARN form never stand together; a Config that is returned is whole.
+// variable and its _ARN form never stand together; a Config that is returned is whole,
+// and nothing in it has plain text spoken with another machine unless TLS_REQUIRED=false.
 //
 // Secrets named by ARN are read from Secrets Manager once, side by side. When one of
 // them cannot be read there is no Config, and the caller ends the process: the platform
@@ -12,6 +13,7 @@ package env
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,8 +28,8 @@ type Need int
 
 // The groups. Variables that only tune have defaults and belong to none.
 const (
-	Database Need = 1 << iota // DATABASE_URL
-	Redis                     // REDIS_URL
+	Database Need = 1 << iota // DATABASE_URL, DATABASE_CA
+	Redis                     // REDIS_URL, REDIS_CA
 	Gateway                   // PAYMENT_GATEWAY_URL and _SECRET, and YPAY_GATEWAY_*
 	Queue                     // COMPENSATION_QUEUE_URL, AWS_ENDPOINT_URL_SQS, and AWS_* of the platform
 )
@@ -50,9 +52,11 @@ func (s Secret) Reveal() string { return string(s) }
 // Config is a function's environment. Fields of groups that were not asked for are
 // zero.
 type Config struct {
-	DatabaseURL    Secret
-	DatabasePooler bool // a transaction pooler stands in front of the database
+	DatabaseURL    Secret         // says its sslmode
+	DatabaseCA     *x509.CertPool // who vouches for the database; nil: the system's authorities
+	DatabasePooler bool           // a transaction pooler stands in front of the database
 	RedisURL       Secret
+	RedisCA        *x509.CertPool // who vouches for Redis; nil: the system's authorities
 
 	PaymentGatewayURL    string
 	PaymentGatewaySecret Secret
@@ -96,9 +100,10 @@ func Use[T any](value T, err error) T {
 
 // reader collects faults while it reads.
 type reader struct {
-	get     func(string) string
-	faults  []string
-	secrets []*secret
+	get       func(string) string
+	faults    []string
+	secrets   []*secret
+	plainText bool // may be spoken with other machines
 }
 
 func read(ctx context.Context, get func(string) string, needs ...Need) (Config, error) {
@@ -109,11 +114,14 @@ func read(ctx context.Context, get func(string) string, needs ...Need) (Config, 
 	r := &reader{get: get}
 	c := Config{}
 	r.tuning(&c)
+	r.plainText = !r.flag("TLS_REQUIRED", true)
 	if need&Database != 0 {
-		r.secret(&c.DatabaseURL, "DATABASE_URL", true, databaseURL)
+		r.secret("DATABASE_URL", true, r.database(&c.DatabaseURL))
+		r.secret("DATABASE_CA", false, authority(&c.DatabaseCA))
 	}
 	if need&Redis != 0 {
-		r.secret(&c.RedisURL, "REDIS_URL", true, redisURL)
+		r.secret("REDIS_URL", true, r.redis(&c.RedisURL))
+		r.secret("REDIS_CA", false, authority(&c.RedisCA))
 	}
 	if need&Gateway != 0 {
 		r.gateway(&c)
@@ -160,13 +168,7 @@ func (r *reader) tuning(c *Config) {
 		}
 		c.MaxOpenHolds = n
 	}
-	if text := r.get("DATABASE_POOLER"); text != "" {
-		on, err := strconv.ParseBool(text)
-		if err != nil {
-			r.fault("DATABASE_POOLER", "%s is neither true nor false", shown(text))
-		}
-		c.DatabasePooler = on
-	}
+	c.DatabasePooler = r.flag("DATABASE_POOLER", false)
 	c.UserIDClaim = "sub"
 	if text := r.get("USER_ID_CLAIM"); text != "" {
 		c.UserIDClaim = text
@@ -176,6 +178,19 @@ func (r *reader) tuning(c *Config) {
 			r.fault("LOG_LEVEL", "%s is none of debug, info, warn, error", shown(text))
 		}
 	}
+}
+
+func (r *reader) flag(name string, otherwise bool) bool {
+	text := r.get(name)
+	if text == "" {
+		return otherwise
+	}
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		r.fault(name, "%s is neither true nor false", shown(text))
+		return otherwise
+	}
+	return on
 }
 
 func (r *reader) duration(name string, otherwise, most time.Duration) time.Duration {
@@ -201,8 +216,8 @@ func (r *reader) gateway(c *Config) {
 	if c.YPayGatewayURL == "" {
 		c.YPayGatewayURL = c.PaymentGatewayURL
 	}
-	r.secret(&c.PaymentGatewaySecret, "PAYMENT_GATEWAY_SECRET", true, headerText)
-	r.secret(&c.YPayGatewaySecret, "YPAY_GATEWAY_SECRET", false, headerText)
+	r.secret("PAYMENT_GATEWAY_SECRET", true, header(&c.PaymentGatewaySecret))
+	r.secret("YPAY_GATEWAY_SECRET", false, header(&c.YPayGatewaySecret))
 }
 
 func (r *reader) queue(c *Config) {

@@ -14,7 +14,7 @@ import (
 // whole is an environment without a fault.
 func whole() map[string]string {
 	return map[string]string{
-		"DATABASE_URL":           "postgres://u:hush@127.0.0.1:5432/stayhold",
+		"DATABASE_URL":           "postgres://u:hush@127.0.0.1:5432/stayhold?sslmode=disable",
 		"REDIS_URL":              "redis://:hush@127.0.0.1:6379,redis://127.0.0.1:6380",
 		"PAYMENT_GATEWAY_URL":    "https://gateway.example",
 		"PAYMENT_GATEWAY_SECRET": "hush",
@@ -52,7 +52,7 @@ func TestOnlyWhatIsNeeded(t *testing.T) {
 		t.Error(err)
 	}
 	c, err := readFrom(map[string]string{"DATABASE_URL": "postgresql:///stayhold"}, Database)
-	if err != nil || c.DatabaseURL.Reveal() != "postgresql:///stayhold" {
+	if err != nil || c.DatabaseURL.Reveal() != "postgresql:///stayhold?sslmode=disable" {
 		t.Error(c, err)
 	}
 }
@@ -60,7 +60,7 @@ func TestOnlyWhatIsNeeded(t *testing.T) {
 func TestEveryValueIsRead(t *testing.T) {
 	e := whole()
 	for name, value := range map[string]string{
-		"YPAY_GATEWAY_URL": "http://ypay", "YPAY_GATEWAY_SECRET": "other", "HOLD_TTL": "2s", "PAYMENT_WINDOW": "1.5s",
+		"YPAY_GATEWAY_URL": "https://ypay", "YPAY_GATEWAY_SECRET": "other", "HOLD_TTL": "2s", "PAYMENT_WINDOW": "1.5s",
 		"GATEWAY_TIMEOUT": "900ms", "GATEWAY_SESSION": "1s", "SWEEP_GRACE": "1ms", "MAX_OPEN_HOLDS": "1", "DATABASE_POOLER": "true",
 		"USER_ID_CLAIM": "uid", "LOG_LEVEL": "debug", "AWS_REGION": "ap-northeast-2", "AWS_ACCESS_KEY_ID": "a",
 		"AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c",
@@ -73,7 +73,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	}
 	wanted := Config{
 		DatabaseURL: Secret(e["DATABASE_URL"]), RedisURL: Secret(e["REDIS_URL"]), DatabasePooler: true,
-		PaymentGatewayURL: "https://gateway.example", PaymentGatewaySecret: "hush", YPayGatewayURL: "http://ypay", YPayGatewaySecret: "other",
+		PaymentGatewayURL: "https://gateway.example", PaymentGatewaySecret: "hush", YPayGatewayURL: "https://ypay", YPayGatewaySecret: "other",
 		CompensationQueueURL: e["COMPENSATION_QUEUE_URL"], SQSEndpoint: "http://127.0.0.1:3003", Region: "ap-northeast-2",
 		AccessKeyID: "a", SecretAccessKey: "b", SessionToken: "c", HoldTTL: 2 * time.Second, PaymentWindow: 1500 * time.Millisecond,
 		GatewayTimeout: 900 * time.Millisecond, GatewaySession: time.Second, SweepGrace: time.Millisecond, MaxOpenHolds: 1,
@@ -104,6 +104,9 @@ func TestFaults(t *testing.T) {
 		{"MAX_OPEN_HOLDS", "5.0", "MAX_OPEN_HOLDS: "},
 		{"MAX_OPEN_HOLDS", "99999999999999999999", "MAX_OPEN_HOLDS: "},
 		{"DATABASE_POOLER", "yes", `DATABASE_POOLER: "yes" is neither true nor false`},
+		{"TLS_REQUIRED", "maybe", `TLS_REQUIRED: "maybe" is neither true nor false`},
+		{"DATABASE_CA", "hush", "DATABASE_CA: not certificates in PEM"},
+		{"REDIS_CA", "-----BEGIN CERTIFICATE-----", "REDIS_CA: not certificates in PEM"},
 		{"LOG_LEVEL", "loud", `LOG_LEVEL: "loud" is none of`},
 		{"DATABASE_URL", "", "DATABASE_URL: missing"},
 		{"DATABASE_URL", "mysql://u:hush@h/d", "DATABASE_URL: not a URL like postgres://"},
@@ -117,6 +120,7 @@ func TestFaults(t *testing.T) {
 		{"PAYMENT_GATEWAY_URL", "https://user:hush@host", "PAYMENT_GATEWAY_URL: not a URL"},
 		{"YPAY_GATEWAY_URL", "ftp://host", "YPAY_GATEWAY_URL: not a URL"},
 		{"PAYMENT_GATEWAY_SECRET", "", "PAYMENT_GATEWAY_SECRET: missing"},
+		{"AWS_ENDPOINT_URL_SECRETS_MANAGER", "hush", "AWS_ENDPOINT_URL_SECRETS_MANAGER: not a URL"},
 		{"PAYMENT_GATEWAY_SECRET", "hush hush", "PAYMENT_GATEWAY_SECRET: bears a character"},
 		{"YPAY_GATEWAY_SECRET_ARN", "arn:aws:s3:::hush", "YPAY_GATEWAY_SECRET_ARN: "},
 		{"COMPENSATION_QUEUE_URL", "", "COMPENSATION_QUEUE_URL: missing"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,8 @@ import (
 const (
 	fetchTime  = 3 * time.Second
 	fetchTries = 2
-	maxAnswer  = 128 << 10 // a secret is at most 64 KiB
+	maxAnswer  = 128 << 10 // bytes; a secret is at most 64 KiB
+	maxHeader  = 16 << 10
 )
 
 // fetch reads every secret named by ARN, each ARN once and all side by side. One signed
@@ -34,9 +36,20 @@ func (r *reader) fetch(ctx context.Context) {
 		err   error
 	}
 	byARN := map[string]*found{}
+	faults := len(r.faults)
+	endpoint := r.url("AWS_ENDPOINT_URL_SECRETS_MANAGER", false)
+	if len(r.secrets) == 0 || len(r.faults) > faults {
+		return
+	}
 	client := &http.Client{
 		Timeout:       fetchTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		// Proxy is left out: over plain http one would read the secrets.
+		Transport: &http.Transport{
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			MaxResponseHeaderBytes: maxHeader,
+			DisableCompression:     true,
+		},
 	}
 	defer client.CloseIdleConnections()
 	var all sync.WaitGroup
@@ -46,7 +59,7 @@ func (r *reader) fetch(ctx context.Context) {
 		}
 		f := &found{}
 		byARN[s.arn] = f
-		all.Go(func() { f.value, f.err = r.fetchOne(ctx, client, s.arn) })
+		all.Go(func() { f.value, f.err = r.fetchOne(ctx, client, endpoint, s.arn) })
 	}
 	all.Wait()
 	for _, s := range r.secrets {
@@ -55,17 +68,16 @@ func (r *reader) fetch(ctx context.Context) {
 			r.fault(s.name, "Secrets Manager: %v", f.err)
 			continue
 		}
-		if fault := s.check(f.value); fault != "" {
-			r.fault(s.name, "the secret is %s", fault)
+		if fault := s.take(f.value); fault != "" {
+			r.fault(s.name, "the secret: %s", fault)
 		}
-		*s.to = Secret(f.value)
 	}
 }
 
-func (r *reader) fetchOne(ctx context.Context, client *http.Client, arn string) (value string, err error) {
+func (r *reader) fetchOne(ctx context.Context, client *http.Client, endpoint, arn string) (value string, err error) {
 	for range fetchTries {
 		var again bool
-		if value, again, err = r.getSecretValue(ctx, client, arn); !again {
+		if value, again, err = r.getSecretValue(ctx, client, endpoint, arn); !again {
 			return value, err
 		}
 	}
@@ -73,8 +85,8 @@ func (r *reader) fetchOne(ctx context.Context, client *http.Client, arn string) 
 }
 
 // getSecretValue calls Secrets Manager once. Again: another try may succeed.
-func (r *reader) getSecretValue(ctx context.Context, client *http.Client, arn string) (value string, again bool, err error) {
-	request, err := r.signed(ctx, arn)
+func (r *reader) getSecretValue(ctx context.Context, client *http.Client, endpoint, arn string) (value string, again bool, err error) {
+	request, err := r.signed(ctx, endpoint, arn)
 	if err != nil {
 		return "", false, err
 	}
@@ -104,9 +116,8 @@ func (r *reader) getSecretValue(ctx context.Context, client *http.Client, arn st
 	return strings.TrimSpace(*answer.SecretString), false, nil
 }
 
-func (r *reader) signed(ctx context.Context, arn string) (*http.Request, error) {
+func (r *reader) signed(ctx context.Context, endpoint, arn string) (*http.Request, error) {
 	region, _ := regionOf(arn)
-	endpoint := r.get("AWS_ENDPOINT_URL_SECRETS_MANAGER")
 	if endpoint == "" {
 		endpoint = "https://secretsmanager." + region + ".amazonaws.com"
 		if strings.HasPrefix(arn, "arn:aws-cn:") {

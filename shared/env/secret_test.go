@@ -64,14 +64,14 @@ func status(code int, body string) func(http.ResponseWriter) {
 
 func TestSecretsByARN(t *testing.T) {
 	environment, asked := secretsManager(t, map[string]func(http.ResponseWriter){
-		"db": text("postgres://u:hush@h/d\n"), "pay": text("hush"), "redis": text("rediss://:hush@h:6379"),
+		"db": text("postgres://u:hush@h/d?sslmode=verify-full\n"), "pay": text("hush"), "redis": text("rediss://:hush@h:6379"),
 	})
 	environment["DATABASE_URL_ARN"] = arn + "db"
 	environment["REDIS_URL_ARN"] = arn + "redis"
 	environment["PAYMENT_GATEWAY_SECRET_ARN"] = arn + "pay"
 	environment["YPAY_GATEWAY_SECRET_ARN"] = arn + "pay"
 	c, err := readFrom(environment, Database, Redis, Gateway)
-	if err != nil || c.DatabaseURL != "postgres://u:hush@h/d" || c.PaymentGatewaySecret != "hush" || c.YPayGatewaySecret != "hush" || c.RedisURL == "" {
+	if err != nil || c.DatabaseURL != "postgres://u:hush@h/d?sslmode=verify-full" || c.PaymentGatewaySecret != "hush" || c.YPayGatewaySecret != "hush" || c.RedisURL == "" {
 		t.Errorf("%+v %v", c, err)
 	}
 	if fmt.Sprint(asked()) != "map[db:1 pay:1 redis:1]" {
@@ -100,7 +100,7 @@ func TestSecretsThatCannotBeRead(t *testing.T) {
 	for name, fault := range map[string]string{
 		"denied": `Secrets Manager: the service answers 400 "AccessDeniedException"`,
 		"broken": "the service answers 500",
-		"wrong":  "the secret is not a URL like postgres://",
+		"wrong":  "the secret: not a URL like postgres://",
 		"empty":  "it has no text",
 		"binary": "it has no text",
 		"html":   "not JSON",

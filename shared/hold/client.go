@@ -2,6 +2,7 @@ package hold
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -103,12 +104,12 @@ const idleLimit = 5 * time.Minute
 // deadline, or costs a round trip that nobody asked for. RESP2, because RESP3 looks
 // for pushed messages before each command. Its lines of log are switched off as well:
 // each failure is returned, and told once, at the edge.
-func newClient(t target, timeout time.Duration) redis.UniversalClient {
+func newClient(t target, ca *x509.CertPool, timeout time.Duration) redis.UniversalClient {
 	logging.Disable()
 	var secure *tls.Config
 	if t.tls {
 		// Without a ServerName each node's own name is verified.
-		secure = &tls.Config{MinVersion: tls.VersionTLS12}
+		secure = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca}
 	}
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	if t.cluster {

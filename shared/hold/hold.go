@@ -15,6 +15,7 @@ package hold
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -40,6 +41,8 @@ type Options struct {
 	// the server's certificate and name verified. A comma-separated list is a cluster;
 	// one whose nodes are found through a single endpoint has that endpoint twice.
 	URL string
+	// CA is who vouches for a server's certificate; nil: the system's authorities.
+	CA *x509.CertPool
 	// Timeout bounds a dial, a write and a read each, beneath the deadline of the
 	// call's context; 0 means 2 s.
 	Timeout time.Duration
@@ -68,7 +71,7 @@ func New(o Options) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Gate{client: newClient(target, o.Timeout), prefix: o.Prefix, dial: o.Timeout}, nil
+	return &Gate{client: newClient(target, o.CA, o.Timeout), prefix: o.Prefix, dial: o.Timeout}, nil
 }
 
 // Close closes every connection; calls that are running fail.

@@ -40,19 +40,22 @@ func TestBusyServerIsUnavailable(t *testing.T) {
 // A call's own deadline ends it, however patient the connection is.
 func TestDeadlineBeatsTheTimeout(t *testing.T) {
 	t.Parallel()
-	g, err := hold.New(hold.Options{URL: "redis://" + deafServer(t), Timeout: 3 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close() //nolint:errcheck // the test is over
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	began := time.Now()
-	if _, err := g.Place(ctx, at(1, "a"), long); !errors.Is(err, booking.ErrUnavailable) {
-		t.Errorf("place: %v", err)
-	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("a call with 50 ms took %v", took)
+	deaf := deafServer(t)
+	for _, url := range []string{"redis://" + deaf, "rediss://" + deaf, "rediss://" + deaf + "," + deaf} {
+		g, err := hold.New(hold.Options{URL: url, Timeout: 3 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close() //nolint:errcheck // the test is over
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		if _, err := g.Place(ctx, at(1, "a"), long); !errors.Is(err, booking.ErrUnavailable) {
+			t.Errorf("%s: place: %v", url, err)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%s: a call with 50 ms took %v", url, took)
+		}
 	}
 }
 

@@ -17,8 +17,13 @@ import (
 
 var _ booking.Ledger = (*Client)(nil)
 
-// ledgerPage is how many charges are handed over at once.
-const ledgerPage = 500
+const (
+	// ledgerPage is how many charges are handed over at once.
+	ledgerPage = 500
+	// ledgerRation is how many bytes may come until a page is full: a charge has less
+	// than 1 KiB, and a text without end would fill the memory.
+	ledgerRation = ledgerPage << 10
+)
 
 // ledgerAmount is how a ledger writes money.
 var ledgerAmount = regexp.MustCompile(`^(0|[1-9][0-9]{0,12})\.[0-9]{2}$`)
@@ -53,7 +58,26 @@ func (c *Client) charges(ctx context.Context, base string, receive func([]bookin
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%w: answer %d", booking.ErrNoLedger, resp.StatusCode)
 	}
-	return readLedger(json.NewDecoder(resp.Body), receive)
+	body := &ration{from: resp.Body, left: ledgerRation}
+	return readLedger(json.NewDecoder(body), func(page []booking.LedgerCharge) error {
+		body.left = ledgerRation
+		return receive(page)
+	})
+}
+
+// ration ends what it reads from when nothing is left of it.
+type ration struct {
+	from io.Reader
+	left int
+}
+
+func (r *ration) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, errLedgerForm
+	}
+	n, err := r.from.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
 }
 
 // errLedgerForm tells an answer that is no ledger from a receiver's own error.

@@ -12,6 +12,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -25,9 +26,11 @@ import (
 )
 
 // Options say where the database is. Pooler: a transaction pooler stands between, so
-// no statement may be kept by name.
+// no statement may be kept by name. CA: who vouches for the server's certificate; nil:
+// the system's authorities, or those of the URL's sslrootcert.
 type Options struct {
 	URL    string
+	CA     *x509.CertPool
 	Pooler bool
 }
 
@@ -44,7 +47,10 @@ var _ booking.Store = (*Store)(nil)
 func Open(o Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
-		return nil, errors.New("not a postgres:// URL")
+		return nil, unusable(err)
+	}
+	if err := secure(config.ConnConfig, o.CA); err != nil {
+		return nil, err
 	}
 	config.MaxConns = 1
 	config.MinConns = 0

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 func migrate(ctx context.Context, url string) error {
-	_, err := migrations.Run(ctx, url)
+	_, err := migrations.Run(ctx, postgres.Options{URL: url})
 	return err
 }
 
@@ -208,7 +208,7 @@ func TestMigrationsRunTwiceAndAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	report, err := migrations.Run(t.Context(), url)
+	report, err := migrations.Run(t.Context(), postgres.Options{URL: url})
 	if err != nil || len(report.Applied) != 0 || report.Version != 2 {
 		t.Errorf("again: %+v %v", report, err)
 	}

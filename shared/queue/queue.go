@@ -20,7 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -79,7 +78,7 @@ func NewClient(options Options) *sqs.Client {
 				SessionToken:    options.SessionToken,
 			}, nil
 		}),
-		HTTPClient: ownBody{awshttp.NewBuildableClient().WithTimeout(cmp.Or(options.Timeout, defaultTimeout))},
+		HTTPClient: ownBody{newHTTPClient(cmp.Or(options.Timeout, defaultTimeout))},
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = maxAttempts
 			o.MaxBackoff = maxBackoff

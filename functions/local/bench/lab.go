@@ -57,7 +57,7 @@ func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
 	}
 	l.later(gate.Stop)
 	l.database, l.redis = db.URL(), gate.URL()
-	if _, err := migrations.Run(ctx, l.database); err != nil {
+	if _, err := migrations.Run(ctx, postgres.Options{URL: l.database}); err != nil {
 		return nil, err
 	}
 	l.admin.Store, l.admin.Gate, err = l.ports()

@@ -46,6 +46,9 @@ func TestBadStarts(t *testing.T) {
 		{"a database that is no URL", []string{"DATABASE_URL=mysql"}, []string{"DATABASE_URL"}},
 		{"a Redis that is not there", []string{"REDIS_URL=redis://127.0.0.1:1"}, []string{"REDIS_URL"}},
 		{"half a queue", []string{"COMPENSATION_QUEUE_URL=http://127.0.0.1:1/q"}, []string{"AWS_ENDPOINT_URL_SQS"}},
+		{"a flag of letters", []string{"TLS_REQUIRED=maybe"}, []string{"TLS_REQUIRED"}},
+		{"a gateway in plain text", []string{"PAYMENT_GATEWAY_URL=http://gateway.example", "PAYMENT_GATEWAY_SECRET=hush", "TLS_REQUIRED=true"},
+			[]string{"PAYMENT_GATEWAY_URL", "plain http to another machine"}},
 		{"a gateway without its key", []string{"PAYMENT_GATEWAY_URL=http://127.0.0.1:1"}, []string{"PAYMENT_GATEWAY_SECRET"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

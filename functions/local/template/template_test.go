@@ -64,6 +64,7 @@ func TestOwnTemplateHasEveryFunctionAndRoute(t *testing.T) {
 // variableOf names the environment variable behind each field of env.Config that a function's main may use.
 var variableOf = map[string]string{
 	"DatabaseURL": "DATABASE_URL_ARN", "DatabasePooler": "DATABASE_POOLER", "RedisURL": "REDIS_URL_ARN",
+	"DatabaseCA": "DATABASE_CA_ARN", "RedisCA": "REDIS_CA_ARN",
 	"PaymentGatewayURL": "PAYMENT_GATEWAY_URL", "PaymentGatewaySecret": "PAYMENT_GATEWAY_SECRET_ARN",
 	"YPayGatewayURL": "YPAY_GATEWAY_URL", "YPayGatewaySecret": "YPAY_GATEWAY_SECRET_ARN",
 	"CompensationQueueURL": "COMPENSATION_QUEUE_URL", "HoldTTL": "HOLD_TTL", "PaymentWindow": "PAYMENT_WINDOW",
@@ -82,8 +83,8 @@ func TestOwnTemplateGivesEachFunctionExactlyWhatItsMainUses(t *testing.T) {
 			t.Errorf("%s: %v", f.Name, err)
 			continue
 		}
-		// Whatever a function does with the database, it may do through a pooler.
-		want := map[string]bool{"DATABASE_POOLER": true}
+		// Whatever a function does with the database, it may do through a pooler; and all that it speaks with is judged.
+		want := map[string]bool{"DATABASE_POOLER": true, "TLS_REQUIRED": true}
 		for _, match := range used.FindAllStringSubmatch(string(text), -1) {
 			if name, ok := variableOf[match[1]]; ok {
 				want[name] = true

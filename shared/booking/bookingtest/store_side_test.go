@@ -42,7 +42,7 @@ type pair struct {
 }
 
 func migrate(ctx context.Context, url string) error {
-	_, err := migrations.Run(ctx, url)
+	_, err := migrations.Run(ctx, postgres.Options{URL: url})
 	return err
 }
 

@@ -3,6 +3,7 @@ package holdtest
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,27 +24,37 @@ type Masters struct {
 	servers []*Server
 	nodes   []*redis.Client
 	ids     []string
+	secure  bool
 }
 
 // StartMasters starts a cluster below dir and returns when each node knows every slot's owner. It has no password.
 func StartMasters(ctx context.Context, dir string) (*Masters, error) {
-	m := &Masters{}
-	if err := m.start(ctx, dir); err != nil {
+	return startMasters(ctx, dir, nil)
+}
+
+// startMasters starts a cluster whose nodes show these certificates, one each, or none.
+func startMasters(ctx context.Context, dir string, shown []servertest.Certificate, settings ...string) (*Masters, error) {
+	m := &Masters{secure: shown != nil}
+	if err := m.start(ctx, dir, shown, settings); err != nil {
 		m.Stop()
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *Masters) start(ctx context.Context, dir string) error {
+func (m *Masters) start(ctx context.Context, dir string, shown []servertest.Certificate, more []string) error {
 	var buses []int
 	for i := range 3 {
 		bus, err := servertest.FreePort(0)
 		if err != nil {
 			return err
 		}
-		srv, err := start(ctx, Config{Dir: filepath.Join(dir, strconv.Itoa(i)), open: true}, "cluster-enabled yes", fmt.Sprintf("cluster-port %d", bus),
-			"cluster-announce-ip 127.0.0.1", "cluster-node-timeout 5000", "cluster-require-full-coverage yes")
+		cfg := Config{Dir: filepath.Join(dir, strconv.Itoa(i)), open: true}
+		if m.secure {
+			cfg.Certificate = &shown[i]
+		}
+		srv, err := start(ctx, cfg, append([]string{"cluster-enabled yes", fmt.Sprintf("cluster-port %d", bus),
+			"cluster-announce-ip 127.0.0.1", "cluster-node-timeout 5000", "cluster-require-full-coverage yes"}, more...)...)
 		if err != nil {
 			return err
 		}
@@ -65,7 +76,11 @@ func (m *Masters) start(ctx context.Context, dir string) error {
 		if i == 0 {
 			continue
 		}
-		if err := node.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", m.servers[0].port, buses[0]).Err(); err != nil {
+		first := m.servers[0].port
+		if m.secure {
+			first = m.servers[0].secure
+		}
+		if err := node.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", first, buses[0]).Err(); err != nil {
 			return fmt.Errorf("joining the nodes: %w", err)
 		}
 	}
@@ -81,7 +96,11 @@ func (m *Masters) start(ctx context.Context, dir string) error {
 func (m *Masters) URL() string {
 	var urls []string
 	for _, srv := range m.servers {
-		urls = append(urls, srv.URL())
+		if m.secure {
+			urls = append(urls, srv.SecureURL())
+		} else {
+			urls = append(urls, srv.URL())
+		}
 	}
 	return strings.Join(urls, ",")
 }
@@ -168,6 +187,37 @@ func Cluster(t testing.TB) *Masters {
 	}
 	t.Cleanup(m.Stop)
 	return m
+}
+
+// SecureCluster starts a cluster for this test alone that speaks TLS, also among its nodes. Each of the three shows a
+// certificate of its own, by that authority.
+func SecureCluster(t testing.TB, authority *servertest.Authority, shown [3]servertest.Certificate) *Masters {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, authority.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := startMasters(ctx, t.TempDir(), shown[:], "tls-cluster yes", "tls-ca-cert-file "+strconv.Quote(ca))
+	if err != nil {
+		shared.Fail(t, err)
+	}
+	t.Cleanup(m.Stop)
+	return m
+}
+
+// Secure starts a server for this test alone that speaks TLS and shows that certificate.
+func Secure(t testing.TB, shown servertest.Certificate) *Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	srv, err := start(ctx, Config{Dir: t.TempDir(), Certificate: &shown})
+	if err != nil {
+		shared.Fail(t, err)
+	}
+	t.Cleanup(srv.Stop)
+	return srv
 }
 
 // awaitCluster polls until the node knows all the others and every slot's owner.

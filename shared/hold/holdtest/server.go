@@ -45,12 +45,15 @@ type Config struct {
 	Port int       // on 127.0.0.1; 0 takes a free one
 	Log  io.Writer // the server's own log lines; nil drops them
 
+	Certificate *servertest.Certificate // the server speaks TLS too, on a port of its own, and shows this
+
 	open bool // no password
 }
 
 // Server is a running Redis.
 type Server struct {
 	port     int
+	secure   int // the port that speaks TLS; 0: none
 	password string
 	child    *servertest.Child
 	done     <-chan struct{}
@@ -122,7 +125,8 @@ func launch(ctx context.Context, cfg Config, bin, dir string, settings []string)
 }
 
 func launchOnce(ctx context.Context, cfg Config, bin, dir, word string, port int, settings []string) (*Server, error) {
-	if err := os.WriteFile(filepath.Join(dir, "port"), fmt.Appendf(nil, "%d\n", port), 0o600); err != nil {
+	err := os.WriteFile(filepath.Join(dir, "port"), fmt.Appendf(nil, "%d\n", port), 0o600)
+	if err != nil {
 		return nil, err
 	}
 	lines := append([]string{
@@ -130,6 +134,17 @@ func launchOnce(ctx context.Context, cfg Config, bin, dir, word string, port int
 		`save ""`, "appendonly no", "maxmemory-policy noeviction",
 		"dir " + strconv.Quote(filepath.Join(dir, "data")), "requirepass " + strconv.Quote(word),
 	}, settings...)
+	secure := 0
+	if cfg.Certificate != nil {
+		if secure, err = servertest.FreePort(0); err != nil {
+			return nil, err
+		}
+		shown, err := showCertificate(dir, secure, *cfg.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, shown...)
+	}
 	log := &servertest.Tail{Next: cfg.Log}
 	// The configuration goes in by standard input: a command line would show the password to everybody.
 	cmd := exec.Command(bin, "-")
@@ -140,7 +155,7 @@ func launchOnce(ctx context.Context, cfg Config, bin, dir, word string, port int
 	if err != nil {
 		return nil, err
 	}
-	srv := &Server{port: port, password: word, child: c}
+	srv := &Server{port: port, secure: secure, password: word, child: c}
 	if err := srv.await(ctx); err != nil {
 		c.Stop(syscall.SIGTERM, 2*time.Second, syscall.SIGKILL, time.Second)
 		if errors.Is(err, servertest.ErrExited) {
@@ -149,6 +164,19 @@ func launchOnce(ctx context.Context, cfg Config, bin, dir, word string, port int
 		return nil, err
 	}
 	return srv, nil
+}
+
+// showCertificate writes the certificate's files, and gives the lines of configuration that name them.
+func showCertificate(dir string, port int, c servertest.Certificate) ([]string, error) {
+	lines := []string{"tls-port " + strconv.Itoa(port), "tls-auth-clients no"}
+	for name, content := range map[string][]byte{"cert": c.Chain, "key": c.Key} {
+		path := filepath.Join(dir, name+".pem")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return nil, err
+		}
+		lines = append(lines, "tls-"+name+"-file "+strconv.Quote(path))
+	}
+	return lines, nil
 }
 
 // await polls until the server answers; while it loads its file it refuses.
@@ -258,8 +286,13 @@ func findBinary() (string, error) {
 }
 
 // URL is redis://… with the password; it does not change over the server's life.
-func (s *Server) URL() string {
-	u := url.URL{Scheme: "redis", Host: fmt.Sprintf("127.0.0.1:%d", s.port)}
+func (s *Server) URL() string { return s.address("redis", s.port) }
+
+// SecureURL is rediss://… with the password, for a server that shows a certificate.
+func (s *Server) SecureURL() string { return s.address("rediss", s.secure) }
+
+func (s *Server) address(scheme string, port int) string {
+	u := url.URL{Scheme: scheme, Host: fmt.Sprintf("127.0.0.1:%d", port)}
 	if s.password != "" {
 		u.User = url.UserPassword("", s.password)
 	}

@@ -7,17 +7,17 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"sort"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"stayhold/shared/postgres"
 )
 
 //go:embed *.sql
@@ -37,11 +37,11 @@ type Report struct {
 // every routine in place as this program has it. Several may run at once: one works
 // and the others wait. Died half way: each file is a transaction, and the next run
 // goes on.
-func Run(ctx context.Context, url string) (Report, error) {
+func Run(ctx context.Context, o postgres.Options) (Report, error) {
 	done := Report{Applied: []string{}}
-	config, err := pgx.ParseConfig(url)
+	config, err := postgres.Settings(o)
 	if err != nil {
-		return done, errors.New("not a postgres:// URL")
+		return done, err
 	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close() //nolint:errcheck // everything is committed, or failed, by then

@@ -40,6 +40,8 @@ type Config struct {
 	Port  int       // on 127.0.0.1; 0 takes a free one
 	Fsync bool      // true: an answered commit survives any death; false: fast, for tests that kill nothing
 	Log   io.Writer // the server's own log lines; nil drops them
+
+	Certificate *servertest.Certificate // the server speaks TLS too, and shows this; nil: plain text only
 }
 
 // Server is a running Postgres with a database named stayhold.
@@ -145,6 +147,12 @@ func launchOnce(ctx context.Context, cfg Config, bin binaries, who servertest.Ac
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
 		"-c", "fsync="+set(cfg.Fsync), "-c", "full_page_writes="+set(cfg.Fsync), "-c", "synchronous_commit=on",
 		"-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "logging_collector=off", "-c", "log_destination=stderr")
+	if cfg.Certificate != nil {
+		if err := showCertificate(data, who, *cfg.Certificate); err != nil {
+			return nil, false, err
+		}
+		cmd.Args = append(cmd.Args, "-c", "ssl=on")
+	}
 	log := &servertest.Tail{Next: cfg.Log}
 	cmd.Stdout, cmd.Stderr = log, log
 	c, err := servertest.StartChild(cmd, deathSignal)
@@ -163,6 +171,20 @@ func launchOnce(ctx context.Context, cfg Config, bin binaries, who servertest.Ac
 		return nil, again, fmt.Errorf("%w: %s", err, why)
 	}
 	return srv, false, nil
+}
+
+// showCertificate writes the two files where the server looks for them, for the account alone to read.
+func showCertificate(data string, who servertest.Account, c servertest.Certificate) error {
+	for name, content := range map[string][]byte{"server.crt": c.Chain, "server.key": c.Key} {
+		path := filepath.Join(data, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return err
+		}
+		if err := who.Own(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // await polls until the server answers, and makes the database when it is missing.

@@ -1,0 +1,49 @@
+package stacktest
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"stayhold/shared/hold/holdtest"
+	"stayhold/shared/postgres/postgrestest"
+	"stayhold/shared/servertest"
+)
+
+// The functions as they are deployed: Postgres and Redis over TLS, each by an authority of its own that a variable
+// names. With the authorities exchanged they do not start to sell.
+func TestSellsOverTLS(t *testing.T) {
+	t.Parallel()
+	database, gate := servertest.NewAuthority(t), servertest.NewAuthority(t)
+	shown := database.Issue("localhost", "127.0.0.1")
+	server, err := postgrestest.Start(t.Context(), postgrestest.Config{Dir: filepath.Join(t.TempDir(), "postgres"), Certificate: &shown})
+	if err != nil {
+		skipWithoutServers(t, err.Error())
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	redis := holdtest.Secure(t, gate.Issue("127.0.0.1"))
+	vars := func(database, gate *servertest.Authority) []string {
+		return []string{
+			"DATABASE_URL=" + strings.Replace(server.URL(), "sslmode=disable", "sslmode=verify-full", 1), "DATABASE_CA=" + string(database.PEM),
+			"REDIS_URL=" + redis.SecureURL(), "REDIS_CA=" + string(gate.PEM), "TLS_REQUIRED=true",
+		}
+	}
+	s := ownStack(t, vars(database, gate)...)
+	b := s.buyer(t)
+	b.bought(t, s.product(t, 2), oneCard)
+	var plain int
+	err = postgrestest.Row(t.Context(), server.URL(), `SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+		WHERE NOT ssl AND application_name = 'stayhold'`, &plain)
+	if err != nil || plain != 0 {
+		t.Errorf("%d connections in plain text: %v", plain, err)
+	}
+	s.audited(t, 0)
+
+	strange, err := begin(ownDir(t), append(vars(gate, database), fmt.Sprintf("PORT=%d", freePorts()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange.endsBadly(t, "certificate signed by unknown authority")
+}
