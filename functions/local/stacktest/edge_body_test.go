@@ -181,6 +181,11 @@ func nest(depth int) string { return strings.Repeat("[", depth) + strings.Repeat
 // Members: which there may be, once, and of what type.
 var memberEdges = []edge{
 	{"unknown", event(reserving, `{"productId":5,"userId":7}`), "400 UNKNOWN_FIELD /userId"},
+	{"unknown beside a room that is free", event(reserving, `{"productId":1,"userId":8}`), "400 UNKNOWN_FIELD /userId"},
+	{"a room that is free, twice", event(reserving, `{"productId":1,"productId":1}`), "400 DUPLICATE_FIELD /productId"},
+	{"a room that is free, and a bracket", event(reserving, `{"productId":1}]`), badJSON},
+	{"a room that is free, in text", event(reserving, `{"productId":1}`, typed("text/plain")), badType},
+	{"a room that is free, under a bad key", event(reserving, `{"productId":1}`, with("headers.idempotency-key", "a,b")), badKey},
 	{"unknown alone", event(reserving, `{"room":5}`), "400 UNKNOWN_FIELD /room"},
 	{"two that are unknown", event(reserving, `{"productId":5,"a":1,"b":2}`), "400 UNKNOWN_FIELD /a /b"},
 	{"twenty that are unknown", event(reserving, "{"+repeated("a", 20)+"}"), "400 UNKNOWN_FIELD" + pointers("a", 16)},

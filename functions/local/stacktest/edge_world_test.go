@@ -33,6 +33,7 @@ const (
 // are watched on the wire; with the front's API before them for what a client can say.
 type edges struct {
 	host     *sandbox.Host
+	bin      string // the executables, under a path of this world's own
 	front    string // the API's URL
 	token    func(t testing.TB, user int64) string
 	database *postgrestest.Wire
@@ -46,10 +47,6 @@ type edges struct {
 // newEdges starts an environment of each function and sends none of them anything.
 func newEdges(t *testing.T) *edges {
 	t.Helper()
-	base.Do(build)
-	if base.err != nil {
-		t.Fatal(base.err)
-	}
 	url := postgrestest.Database(t, migrated)
 	if err := postgrestest.SeedDemo(t.Context(), url); err != nil {
 		t.Fatal(err)
@@ -60,7 +57,7 @@ func newEdges(t *testing.T) *edges {
 		t.Fatal(err)
 	}
 	t.Cleanup(gate.Stop)
-	e := &edges{redis: gate.URL(), database: postgrestest.Proxy(t, url), gate: holdtest.Proxy(t, gate.URL()), started: map[string]bool{}}
+	e := &edges{bin: filepath.Join(ownDir(t), "bin"), redis: gate.URL(), database: postgrestest.Proxy(t, url), gate: holdtest.Proxy(t, gate.URL()), started: map[string]bool{}}
 	if e.rows, err = pgx.Connect(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +102,7 @@ func (e *edges) open(t *testing.T) {
 			continue
 		}
 		pool := e.host.Add(sandbox.Function{
-			Name: f.Name, Executable: filepath.Join(base.bin, f.Name, "bootstrap"), Handler: f.Handler,
+			Name: f.Name, Executable: filepath.Join(e.bin, f.Name, "bootstrap"), Handler: f.Handler,
 			Timeout: f.Timeout, Memory: f.Memory, Output: t.Output(), Variables: []string{
 				"DATABASE_URL=" + e.database.URL(), "REDIS_URL=" + e.gate.URL(), "PAYMENT_GATEWAY_URL=" + nobody.URL,
 				"PAYMENT_GATEWAY_SECRET=none", "COMPENSATION_QUEUE_URL=" + nobody.URL, "AWS_ENDPOINT_URL_SQS=" + nobody.URL,
