@@ -189,7 +189,7 @@ func (e *edges) state(t testing.TB) map[string]string {
 	t.Helper()
 	if e.digest == "" {
 		err := e.rows.QueryRow(t.Context(), `SELECT string_agg(format(
-			'SELECT %L, md5(coalesce(string_agg(r::text, chr(10) ORDER BY r::text), '''')) FROM %I.%I r', table_name, table_schema, table_name), ' UNION ALL ')
+			'SELECT %L, count(*) || '' '' || coalesce(sum(hashtextextended(r::text, 0)), 0) FROM %I.%I r', table_name, table_schema, table_name), ' UNION ALL ')
 			FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')`).Scan(&e.digest)
 		if err != nil {
 			t.Fatal(err)
