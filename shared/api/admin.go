@@ -68,7 +68,7 @@ func decodeAction(c *call, payload []byte) (func(context.Context, Operations, *c
 	}
 	f := &faults{}
 	if v.kind != isObject {
-		f.add(booking.ErrInvalidRequest, v.pointer, wrongType)
+		f.add(booking.ErrInvalidRequest, v.pointer(), wrongType)
 		return nil, f.err()
 	}
 	name := fields{faults: f, object: v}.member("action", isString)
@@ -77,7 +77,7 @@ func decodeAction(c *call, payload []byte) (func(context.Context, Operations, *c
 	}
 	decode, known := actions[name.text]
 	if !known {
-		return nil, violated(booking.ErrInvalidRequest, name.pointer, wrongValue)
+		return nil, violated(booking.ErrInvalidRequest, name.pointer(), wrongValue)
 	}
 	c.route = name.text
 	run := decode(f, v)

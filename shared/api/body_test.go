@@ -198,6 +198,33 @@ func TestEveryFaultOfABodyIsNamed(t *testing.T) {
 	golden(t, "invalid-request", a)
 }
 
+// What is told of a body is told once, where it is, and not without end.
+func TestFaultsAreToldInMeasure(t *testing.T) {
+	var many []string
+	for i := range 1500 {
+		many = append(many, fmt.Sprintf(`"%d":0`, i))
+	}
+	ran := 0
+	for _, c := range []struct {
+		path, body string
+		first      string
+		told       int
+	}{
+		{reservePath, `null`, "", 1},
+		{registerPath, `[]`, "", 1},
+		{registerPath, `{"payments":[{"method":"CARD","amount":1},null]}`, "/payments/1", 1},
+		{registerPath, `{"payments":[[[{"a":1,"a":2}]]]}`, "/payments/0/0/0/a", 1},
+		{registerPath, `{"payments":[{"m/~":1}]}`, "/payments/0/m~1~0", 1},
+		{reservePath, "{" + strings.Join(many, ",") + "}", "/0", maxViolations},
+	} {
+		a := steps(newBench(), &ran)[c.path](post(c.path, c.body))
+		list, _ := a.told(t)["errors"].([]any)
+		if len(list) != c.told || list[0].(object)["pointer"] != c.first {
+			t.Errorf("%.60s: %.300s", c.body, a.Body)
+		}
+	}
+}
+
 func TestBase64(t *testing.T) {
 	ran := 0
 	reserve := steps(newBench(), &ran)[reservePath]

@@ -126,6 +126,19 @@ func TestPathIDs(t *testing.T) {
 	}
 }
 
+func TestARequestIDIsShort(t *testing.T) {
+	ran := 0
+	change := func(id string) func(object) {
+		return func(ev object) { ev["requestContext"].(object)["requestId"] = id }
+	}
+	for id, told := range map[string]string{"r-1": "r-1", strings.Repeat("r", maxRequestID+1): ""} {
+		a := steps(newBench(), &ran)[reservePath](post(reservePath, `{`, change(id)))
+		if got := a.told(t)["requestId"]; got != told {
+			t.Errorf("%.20s…: requestId %v", id, got)
+		}
+	}
+}
+
 func TestMediaTypes(t *testing.T) {
 	ran := 0
 	handlers := steps(newBench(), &ran)

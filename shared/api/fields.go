@@ -37,12 +37,16 @@ func (f *faults) add(e *booking.Error, pointer, code string) {
 	f.list = append(f.list, booking.Violation{Pointer: pointer, Code: code})
 }
 
-// err is nil, or the first in rank with every violation of that rank.
+// maxViolations bounds the answer, which would be many times as long as a body of
+// nothing but faults. Eight payments that are wrong throughout have as many.
+const maxViolations = 2 * maxPayments
+
+// err is nil, or the first in rank with the violations of that rank.
 func (f *faults) err() error {
 	for _, e := range ranks {
 		var list []booking.Violation
 		for i, of := range f.of {
-			if of == e {
+			if of == e && len(list) < maxViolations {
 				list = append(list, f.list[i])
 			}
 		}
@@ -57,19 +61,19 @@ func (f *faults) err() error {
 // and reads as zero.
 type fields struct {
 	*faults
-	object *value
+	object *value // nil: there is none, which has been noted, and so has no members to miss
 }
 
 // open takes v as an object that has no other members than the named ones. Names are
 // compared exactly.
 func (f *faults) open(v *value, names ...string) fields {
 	if v.kind != isObject {
-		f.add(booking.ErrInvalidRequest, v.pointer, wrongType)
-		return fields{faults: f, object: &value{kind: isObject, pointer: v.pointer}}
+		f.add(booking.ErrInvalidRequest, v.pointer(), wrongType)
+		return fields{faults: f}
 	}
 	for i, name := range v.names {
 		if !slices.Contains(names, name) {
-			f.add(booking.ErrUnknownField, v.items[i].pointer, booking.ErrUnknownField.Code)
+			f.add(booking.ErrUnknownField, v.items[i].pointer(), booking.ErrUnknownField.Code)
 		}
 	}
 	return fields{faults: f, object: v}
@@ -77,6 +81,9 @@ func (f *faults) open(v *value, names ...string) fields {
 
 // optional gives a member, or nil.
 func (f fields) optional(name string) *value {
+	if f.object == nil {
+		return nil
+	}
 	if i := slices.Index(f.object.names, name); i >= 0 {
 		return f.object.items[i]
 	}
@@ -87,7 +94,7 @@ func (f fields) optional(name string) *value {
 func (f fields) member(name string, kinds ...kind) *value {
 	v := f.optional(name)
 	if v == nil {
-		f.add(booking.ErrInvalidRequest, f.object.pointer+"/"+name, required)
+		f.refuse(name, required)
 		return nil
 	}
 	return f.typed(v, kinds...)
@@ -95,7 +102,7 @@ func (f fields) member(name string, kinds ...kind) *value {
 
 func (f fields) typed(v *value, kinds ...kind) *value {
 	if !slices.Contains(kinds, v.kind) {
-		f.add(booking.ErrInvalidRequest, v.pointer, wrongType)
+		f.add(booking.ErrInvalidRequest, v.pointer(), wrongType)
 		return nil
 	}
 	return v
@@ -103,7 +110,10 @@ func (f fields) typed(v *value, kinds ...kind) *value {
 
 // refuse notes a violation of INVALID_REQUEST at a member.
 func (f fields) refuse(name, code string) {
-	f.add(booking.ErrInvalidRequest, f.object.pointer+"/"+name, code)
+	if f.object == nil {
+		return
+	}
+	f.add(booking.ErrInvalidRequest, f.object.pointerTo(name), code)
 }
 
 // id reads a JSON integer from 1 to 2^63-1.
@@ -126,12 +136,12 @@ func (f fields) integer(name string, least, most int64) int64 {
 		return 0
 	}
 	if strings.ContainsAny(v.raw, ".eE") {
-		f.add(booking.ErrInvalidRequest, v.pointer, wrongType)
+		f.add(booking.ErrInvalidRequest, v.pointer(), wrongType)
 		return 0
 	}
 	n, err := strconv.ParseInt(v.raw, 10, 64)
 	if err != nil || n < least || n > most {
-		f.add(booking.ErrInvalidRequest, v.pointer, outOfRange)
+		f.add(booking.ErrInvalidRequest, v.pointer(), outOfRange)
 		return 0
 	}
 	return n
@@ -145,7 +155,7 @@ func (f fields) text(name string, most int) string {
 	}
 	blank := strings.TrimSpace(v.text) == ""
 	if blank || utf8.RuneCountInString(v.text) > most || strings.ContainsFunc(v.text, isControl) {
-		f.add(booking.ErrInvalidRequest, v.pointer, wrongValue)
+		f.add(booking.ErrInvalidRequest, v.pointer(), wrongValue)
 		return ""
 	}
 	return v.text
@@ -162,7 +172,7 @@ func (f fields) instant(name string) time.Time {
 	t, err := time.Parse(time.RFC3339, v.text)
 	// The library takes one-digit hours and a comma before the fraction, too.
 	if err != nil || v.text[13] != ':' || strings.Contains(v.text, ",") || t.UTC().Year() < 1 {
-		f.add(booking.ErrInvalidRequest, v.pointer, wrongValue)
+		f.add(booking.ErrInvalidRequest, v.pointer(), wrongValue)
 		return time.Time{}
 	}
 	return t.UTC()
@@ -188,7 +198,7 @@ func (f fields) amount(name string, signed bool) decimal.Decimal {
 			return amount
 		}
 	}
-	f.add(booking.ErrInvalidAmount, v.pointer, booking.ErrInvalidAmount.Code)
+	f.add(booking.ErrInvalidAmount, v.pointer(), booking.ErrInvalidAmount.Code)
 	return decimal.Zero
 }
 

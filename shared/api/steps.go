@@ -103,15 +103,12 @@ func (f fields) set(name string) booking.Set {
 		return nil
 	}
 	if len(v.items) == 0 || len(v.items) > maxPayments {
-		f.add(booking.ErrInvalidRequest, v.pointer, outOfRange)
+		f.add(booking.ErrInvalidRequest, v.pointer(), outOfRange)
 		return nil
 	}
 	set := make(booking.Set, len(v.items))
 	for i, item := range v.items {
 		part := f.open(item, "method", "amount")
-		if item.kind != isObject {
-			continue
-		}
 		set[i] = booking.Part{Method: part.method("method"), Amount: part.amount("amount", false)}
 	}
 	return set
@@ -124,7 +121,7 @@ func (f fields) method(name string) booking.Method {
 	}
 	method := booking.Method(v.text)
 	if !slices.Contains(booking.Methods, method) {
-		f.add(booking.ErrInvalidMethod, v.pointer, booking.ErrInvalidMethod.Code)
+		f.add(booking.ErrInvalidMethod, v.pointer(), booking.ErrInvalidMethod.Code)
 	}
 	return method
 }
@@ -140,7 +137,7 @@ func (f fields) paymentKey(name string) string {
 		good = good && (c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '=' || c == '-')
 	}
 	if !good {
-		f.add(booking.ErrInvalidRequest, v.pointer, wrongValue)
+		f.add(booking.ErrInvalidRequest, v.pointer(), wrongValue)
 	}
 	return v.text
 }

@@ -36,3 +36,20 @@ func ask(url string, do func(*redis.Client) error) error {
 	client := redis.NewClient(careful(options))
 	return errors.Join(do(client), client.Close())
 }
+
+// Dump is every key of the server at url with its value, as DUMP writes it: equal for equal values.
+func Dump(ctx context.Context, url string) (values map[string]string, err error) {
+	values = map[string]string{}
+	err = ask(url, func(c *redis.Client) error {
+		keys := c.Scan(ctx, 0, "*", 1000).Iterator()
+		for keys.Next(ctx) {
+			value, err := c.Dump(ctx, keys.Val()).Result()
+			if err != nil && !errors.Is(err, redis.Nil) { // a key may lapse meanwhile
+				return err
+			}
+			values[keys.Val()] = value
+		}
+		return keys.Err()
+	})
+	return values, err
+}
