@@ -10,9 +10,6 @@ import (
 	"stayhold/shared/booking"
 )
 
-// maxRequestID is some times what the gateway's are, which it makes no promise of.
-const maxRequestID = 128
-
 // event is what is read of an HTTP API event, payload 2.0. Members of another type
 // than expected are left out: what then is missing decides the answer.
 type event struct {
@@ -41,14 +38,6 @@ func decodeEvent(payload []byte) event {
 		}
 	}
 	return e
-}
-
-// requestID is the gateway's own, or "" where it can be none: it goes into log and answer.
-func (e event) requestID() string {
-	if len(e.Context.RequestID) > maxRequestID {
-		return ""
-	}
-	return e.Context.RequestID
 }
 
 // header joins every spelling of a header by commas, as repeated lines are joined

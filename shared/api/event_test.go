@@ -126,12 +126,19 @@ func TestPathIDs(t *testing.T) {
 	}
 }
 
-func TestARequestIDIsShort(t *testing.T) {
+func TestARequestIDIsOneOrIsNotTaken(t *testing.T) {
 	ran := 0
 	change := func(id string) func(object) {
 		return func(ev object) { ev["requestContext"].(object)["requestId"] = id }
 	}
-	for id, told := range map[string]string{"r-1": "r-1", strings.Repeat("r", maxRequestID+1): ""} {
+	for id, taken := range map[string]bool{
+		"hvEHAsES8Ki7U6A=": true, strings.Repeat("r", 128): true,
+		"with space": false, "line\nline": false, "\x7f": false, "é": false, strings.Repeat("r", 129): false,
+	} {
+		told := ""
+		if taken {
+			told = id
+		}
 		a := steps(newBench(), &ran)[reservePath](post(reservePath, `{`, change(id)))
 		if got := a.told(t)["requestId"]; got != told {
 			t.Errorf("%.20s…: requestId %v", id, got)

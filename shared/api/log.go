@@ -71,7 +71,8 @@ func oneLine(text string) string {
 	}, text))
 }
 
-// isRequestID says that an event's id is one that API Gateway may have made.
+// isRequestID says that an event's id is one that API Gateway may have made, whose own
+// are some times shorter than the limit: it goes into log and answer.
 func isRequestID(id string) bool {
 	strange := func(r rune) bool { return r <= ' ' || r > '~' }
 	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, strange)

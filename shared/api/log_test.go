@@ -51,17 +51,6 @@ func TestRefusalsCanStandInAHeader(t *testing.T) {
 	}
 }
 
-func TestAnEventsRequestIDIsOneOrIsNotTaken(t *testing.T) {
-	for id, taken := range map[string]bool{
-		"hvEHAsES8Ki7U6A=": true, strings.Repeat("x", 128): true,
-		"": false, "with space": false, "line\nline": false, "\x7f": false, "é": false, strings.Repeat("x", 129): false,
-	} {
-		if isRequestID(id) != taken {
-			t.Errorf("%q", id)
-		}
-	}
-}
-
 func TestEscapingTellsHowMuchItTook(t *testing.T) {
 	var out bytes.Buffer
 	for _, text := range []string{"plain\n", "DEL \x7f\n", "\u0085\n"} {
