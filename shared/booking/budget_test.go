@@ -2,6 +2,7 @@ package booking_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -103,5 +104,48 @@ func TestSweepLocksOneBookingForOneStatement(t *testing.T) {
 		if strings.Contains(strings.ToLower(trip), "(begin") {
 			t.Errorf("the sweep opens a transaction: %s", trip)
 		}
+	}
+}
+
+// TestSweepKeepsNobodyElseWaiting stops the sweep in the middle of each booking, at a latch in a trigger, and takes every
+// other row beside it: it has locked that one booking and nothing else.
+func TestSweepKeepsNobodyElseWaiting(t *testing.T) {
+	const lapsed = 5
+	w := newWorld(t)
+	product := w.product(lapsed)
+	for user := int64(1); user <= lapsed; user++ {
+		w.grant(user, "1")
+		w.stage.lapse(w.reserve(user, product))
+	}
+	w.exec(`CREATE FUNCTION latch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		PERFORM pg_advisory_xact_lock(4711 + NEW.id); RETURN NEW; END $$`)
+	w.exec(`CREATE TRIGGER latch BEFORE UPDATE OF status ON booking FOR EACH ROW EXECUTE FUNCTION latch()`)
+	var releases []func()
+	for id := range lapsed {
+		releases = append(releases, postgrestest.Lock(t, w.databaseURL, `SELECT pg_advisory_xact_lock(4711 + $1)`, id+1))
+	}
+	swept := make(chan error, 1)
+	go func() {
+		report, err := w.sweepStep().Run(t.Context())
+		if err == nil && report.Lapsed != lapsed {
+			err = fmt.Errorf("swept: %+v", report)
+		}
+		swept <- err
+	}()
+	ask := postgrestest.Answers(t, w.databaseURL)
+	for n, release := range releases {
+		postgrestest.AwaitWaiting(t, w.databaseURL, 1)
+		for table, want := range map[string]string{"booking.id": fmt.Sprint(n + 1), "product.id": "", "user_point.user_id": ""} {
+			name, key, _ := strings.Cut(table, ".")
+			got, err := ask(fmt.Sprintf(`WITH free AS MATERIALIZED (SELECT %[2]s FROM %[1]s FOR UPDATE SKIP LOCKED)
+				SELECT coalesce(string_agg(%[2]s::text, ' '), '') FROM %[1]s WHERE %[2]s NOT IN (TABLE free)`, name, key))
+			if err != nil || got != want {
+				t.Errorf("at booking %d is locked of %s: %q (%v), want %q", n+1, name, got, err, want)
+			}
+		}
+		release()
+	}
+	if err := <-swept; err != nil {
+		t.Error(err)
 	}
 }

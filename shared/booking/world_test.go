@@ -98,8 +98,13 @@ var prefixes atomic.Int64
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
+	return worldOn(t, postgrestest.Database(t, migrate))
+}
+
+func worldOn(t *testing.T, databaseURL string) *world {
+	t.Helper()
 	w := &world{
-		t: t, databaseURL: postgrestest.Database(t, migrate), redisURL: holdtest.URL(t), queue: &recorder{},
+		t: t, databaseURL: databaseURL, redisURL: holdtest.URL(t), queue: &recorder{},
 		holdTTL: 300 * time.Second, window: 120 * time.Second, timeout: 500 * time.Millisecond, session: 10 * time.Minute, maxHolds: 5,
 	}
 	w.beside = postgrestest.Session(t, w.databaseURL)

@@ -3,7 +3,7 @@
 //
 // Invariants: a call is one command, run once: nothing here sends a command again
 // after a lost reply, on a single server or on a cluster, and only an answer that
-// proves that nothing ran (NOSCRIPT, a redirection) leads to another send. Time is
+// proves that nothing ran (NOSCRIPT, TRYAGAIN, a redirection) leads to another send. Time is
 // Redis's own. What is free is counted from the holds inside the script and never
 // kept. No answer is ever guessed: any failure is booking.ErrUnavailable, and nobody
 // is admitted without the gate.

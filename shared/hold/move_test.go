@@ -157,6 +157,65 @@ func TestSlotsMoveUnderTraffic(t *testing.T) {
 	t.Logf("%d moves, %d answers, %d refusals, %d admitted", moves, answered.Load(), refused.Load(), admitted.Load())
 }
 
+// TestSlotMovesInMidCall lets a release, which wants a key that neither node has, come while the keys are with the new
+// owner and the slot is not: it is told to try again, nothing runs, and once the move is over it runs once.
+func TestSlotMovesInMidCall(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cluster := holdtest.Cluster(t)
+	urls := cluster.URL()
+	r := rig{Gate: newGate(t, urls), t: t, prefix: prefix(t)}
+	r.warm(sale(100))
+	tryAgains := func() int64 { return stat(t, urls, "errorstats", "errorstat_TRYAGAIN", "count") }
+
+	// A move that does not end: the call gives up, and sooner where its own time is over.
+	r.place(1, "a", booking.PlaceNew)
+	r.must(cluster.Move(ctx, r.key("product"), func() {
+		told, ran := tryAgains(), scripts(t, urls)
+		if err := r.Release(ctx, at(1, "a")); !errors.Is(err, booking.ErrUnavailable) || !strings.Contains(err.Error(), "TRYAGAIN") {
+			t.Errorf("release in a move that does not end: %v", err)
+		}
+		if n := tryAgains() - told; n != 5 {
+			t.Errorf("sent %d times, want 5", n)
+		}
+		short, cancel := context.WithTimeout(ctx, time.Millisecond)
+		defer cancel()
+		if err := r.Release(short, at(1, "a")); !errors.Is(err, booking.ErrUnavailable) {
+			t.Errorf("release with 1 ms: %v", err)
+		}
+		if n := tryAgains() - told; n > 6 {
+			t.Errorf("sent %d times to the end of 1 ms", n-5)
+		}
+		if n := scripts(t, urls) - ran; n != 0 {
+			t.Errorf("%d scripts ran", n)
+		}
+	}))
+	r.release(1, "a")
+
+	// On a busy machine the end of the move may come too late for the call.
+	for user := int64(2); ; user++ {
+		r.place(user, "a", booking.PlaceNew)
+		told, ran := tryAgains(), scripts(t, urls)
+		released := make(chan error, 1)
+		r.must(cluster.Move(ctx, r.key("product"), func() {
+			go func() { released <- r.Release(ctx, at(user, "a")) }()
+			until(t, "the release is told to try again", func() bool { return tryAgains() > told })
+		}))
+		err := <-released
+		if err == nil {
+			if n := scripts(t, urls) - ran; n != 1 {
+				t.Errorf("%d scripts ran for one release", n)
+			}
+			r.counts(102-user, user-2, 0)
+			return
+		}
+		if !errors.Is(err, booking.ErrUnavailable) || user == 20 {
+			t.Fatalf("the release is not sent again when the move is over: %v", err)
+		}
+	}
+}
+
 // reach waits until the counter is there.
 func reach(t *testing.T, what string, counter *atomic.Int64, want int64) {
 	t.Helper()

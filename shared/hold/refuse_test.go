@@ -3,6 +3,7 @@ package hold_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,38 @@ func TestBusyServerIsUnavailable(t *testing.T) {
 		t.Error("the endless script ended by itself: the test has tested nothing")
 	}
 	r.counts(5, 0, 0)
+}
+
+// Keys of two slots, as a prefix that switches the hash tag off makes them, are refused by the cluster before a script
+// runs.
+func TestKeysOfTwoSlotsAreRefused(t *testing.T) {
+	t.Parallel()
+	s := threeNodes(t)
+	g, err := hold.New(hold.Options{URL: s.url, Prefix: "{}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close() //nolint:errcheck // the test is over
+	r := rig{Gate: g, t: t}
+	for name, call := range calls {
+		if name == "PutFacts" || name == "MarkUsers" { // which touch one key
+			continue
+		}
+		s.reset()
+		before := s.executions()
+		if err := call(t.Context(), r); !errors.Is(err, booking.ErrUnavailable) || !strings.Contains(err.Error(), "CROSSSLOT") {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.expect(name, "EVALSHA")
+		if n := s.executions() - before; n != 0 {
+			t.Errorf("%s: %d scripts ran", name, n)
+		}
+	}
+	for _, node := range s.nodes {
+		if n, err := node.DBSize(t.Context()).Result(); err != nil || n != 0 {
+			t.Errorf("%d keys are there: %v", n, err)
+		}
+	}
 }
 
 // A call's own deadline ends it, however patient the connection is.

@@ -52,23 +52,39 @@ func (in invocation) bySource(ctx context.Context) once {
 	return in.command(ctx, "eval", in.script.Source)
 }
 
-// run sends one command; a second one only when Redis says that it does not know the
-// script, and so has run nothing.
+// While a slot's keys are on their way to another node, neither has them all, for some
+// milliseconds as a rule. A call is sent so many times, with pauses that double.
+const (
+	sends      = 5
+	firstPause = 5 * time.Millisecond
+)
+
+// run sends one command; another one only when Redis says that it has run nothing: because
+// it does not know the script, or because the script's slot is being moved.
 func (g *Gate) run(ctx context.Context, in invocation) (reply, error) {
 	if err := g.await(ctx); err != nil {
 		return reply{}, unavailable(in.script.Name, err)
 	}
-	cmd := in.bySHA(ctx)
-	err := g.client.Process(ctx, cmd)
-	if unknownScript(err) {
-		cmd = in.bySource(ctx)
-		err = g.client.Process(ctx, cmd)
+	cmd, err := g.send(ctx, in)
+	for sent, pause := 1, firstPause; onTheMove(err) && sent < sends && rest(ctx, pause); sent, pause = sent+1, 2*pause {
+		cmd, err = g.send(ctx, in)
 	}
 	if err != nil {
 		g.lookAround(ctx)
 		return reply{}, unavailable(in.script.Name, err)
 	}
 	return reply{script: in.script.Name, value: cmd.Val()}, nil
+}
+
+// send names the script, and sends it whole where it is not known.
+func (g *Gate) send(ctx context.Context, in invocation) (once, error) {
+	cmd := in.bySHA(ctx)
+	err := g.client.Process(ctx, cmd)
+	if unknownScript(err) {
+		cmd = in.bySource(ctx)
+		err = g.client.Process(ctx, cmd)
+	}
+	return cmd, err
 }
 
 // runAll sends several read-only invocations in one flush, and those whose script was
@@ -125,6 +141,21 @@ func (g *Gate) lookAround(ctx context.Context) {
 
 func unknownScript(err error) bool {
 	return err != nil && redis.HasErrorPrefix(err, "NOSCRIPT")
+}
+
+// onTheMove says that some of the keys are here and some are not: nothing has run.
+func onTheMove(err error) bool {
+	return err != nil && redis.HasErrorPrefix(err, "TRYAGAIN")
+}
+
+// rest says whether the context outlived the pause.
+func rest(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
 }
 
 // unavailable says that the answer of a call is not known.

@@ -73,6 +73,34 @@ func TestIdleConnectionIsNotAsked(t *testing.T) {
 	}
 }
 
+// TestOneConnectionPerStore lets a store be asked many things at once, each of which takes a while.
+func TestOneConnectionPerStore(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	for _, pooler := range []bool{false, true} {
+		wire := postgrestest.Proxy(t, url)
+		store := open(t, wire.URL(), pooler)
+		store.Connect(t.Context())
+		wire.Delay(5 * time.Millisecond)
+		done := make(chan error)
+		const calls = 16
+		for user := range int64(calls) {
+			go func() {
+				_, err := store.Points(t.Context(), user)
+				done <- err
+			}()
+		}
+		for range calls {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := wire.Connections(); n != 1 {
+			t.Errorf("pooler %v: %d connections", pooler, n)
+		}
+	}
+}
+
 // TestConnectionThatDiedWithoutAWord is a function that was frozen while a firewall
 // forgot its connection: nothing has been sent yet, so nothing is in doubt.
 func TestConnectionThatDiedWithoutAWord(t *testing.T) {

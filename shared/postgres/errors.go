@@ -36,17 +36,26 @@ var byState = map[string]error{
 
 // givenUp says that Postgres reports the transaction as rolled back through no fault of
 // its own: for another one's sake (deadlock, serialization), or because the server ends
-// the connection.
+// the connection, or takes no writes on it.
 func givenUp(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return false
 	}
 	switch pg.Code {
-	case "40P01", "40001", "57P01", "57P02":
+	case "40P01", "40001", "57P01", "57P02", readOnlyState:
 		return true
 	}
 	return false
+}
+
+const readOnlyState = "25006"
+
+// readOnly says that the server takes no writes on this connection: it is a standby, or
+// was a primary until a failover.
+func readOnly(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == readOnlyState
 }
 
 // domainError is the one place where a driver's error becomes the domain's. What
@@ -77,9 +86,9 @@ func domainError(err error, lost *booking.Error) error {
 }
 
 // transient lists the states after which the same request may well succeed: conflicts,
-// resources, operator intervention and a read-only replica.
+// resources, operator intervention and a server that takes no writes.
 func transient(code string) bool {
-	for _, class := range []string{"40", "53", "57", "55P03", "25006"} {
+	for _, class := range []string{"40", "53", "57", "55P03", readOnlyState} {
 		if strings.HasPrefix(code, class) {
 			return true
 		}

@@ -7,7 +7,7 @@
 // A lost connection after a statement was sent leaves its result unknown, and is
 // reported as such (booking.ErrCommitResultUnknown); only an error that Postgres itself
 // reports is a rollback. Deadlocks and serialization failures are tried again, a few
-// times.
+// times, and so is what a server refused that takes no writes, on a new connection.
 package postgres
 
 import (
@@ -67,12 +67,24 @@ func Open(o Options) (*Store, error) {
 	config.ConnConfig.RuntimeParams["application_name"] = "stayhold"
 	if o.Pooler {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	} else if config.ConnConfig.ValidateConnect == nil {
+		config.ConnConfig.ValidateConnect = refuseStandby
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		return nil, errors.New("the database's settings are not usable")
 	}
 	return &Store{pool: pool}, nil
+}
+
+// refuseStandby keeps off a server that only follows another one, where the address leads
+// for a moment in a failover: what it says may be old. The server tells of itself when a
+// connection opens, so that nobody has to ask; a pooler tells what it once was told.
+func refuseStandby(_ context.Context, c *pgconn.PgConn) error {
+	if c.ParameterStatus("in_hot_standby") == "on" {
+		return errors.New("the server is a standby")
+	}
+	return nil
 }
 
 // readable says that nothing is wrong with the connection that a read would tell.
@@ -125,6 +137,10 @@ func (s *Store) with(ctx context.Context, lost *booking.Error, run func(*pgxpool
 			return booking.ErrUnavailable.Because(err)
 		}
 		err = run(c)
+		if readOnly(err) {
+			// It stays so for as long as it is open: the next one may lead to the new primary.
+			_ = c.Conn().Close(ctx)
+		}
 		c.Release()
 		if try < tries && givenUp(err) && pause(ctx, rand.N(time.Duration(try)*retryPause)) {
 			continue

@@ -13,13 +13,14 @@ import (
 // connections are counted apart.
 type Wire[T any] struct {
 	url      string
-	target   string
+	port     string // of a server whose URL has none
 	open     func() Session[T]
 	listener net.Listener
 	closed   chan struct{}
 	running  sync.WaitGroup
 
 	mu          sync.Mutex
+	target      string // where new connections lead
 	links       map[*link[T]]struct{}
 	trace       []T
 	trips       int
@@ -46,10 +47,8 @@ type Session[T any] interface {
 // NewWire puts a Wire in front of the server at u, which takes connections without TLS, on the port given unless u has
 // one. Each connection gets a session from open.
 func NewWire[T any](u *url.URL, port string, open func() Session[T]) (*Wire[T], error) {
-	w := &Wire[T]{target: u.Host, open: open, links: map[*link[T]]struct{}{}, closed: make(chan struct{})}
-	if u.Port() == "" {
-		w.target = net.JoinHostPort(u.Hostname(), port)
-	}
+	w := &Wire[T]{port: port, open: open, links: map[*link[T]]struct{}{}, closed: make(chan struct{})}
+	w.Lead(u)
 	var err error
 	if w.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
@@ -63,6 +62,16 @@ func NewWire[T any](u *url.URL, port string, open func() Session[T]) (*Wire[T], 
 
 // URL is the server's URL with the proxy's address in it.
 func (w *Wire[T]) URL() string { return w.url }
+
+// Lead has new connections go to the server at u, as an address does after a failover. Open ones stay where they are.
+func (w *Wire[T]) Lead(u *url.URL) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.target = u.Host
+	if u.Port() == "" {
+		w.target = net.JoinHostPort(u.Hostname(), w.port)
+	}
+}
 
 // Trips is the number of round trips since the last Reset; a pipeline is one.
 func (w *Wire[T]) Trips() int {
@@ -155,7 +164,10 @@ func (w *Wire[T]) accept() {
 }
 
 func (w *Wire[T]) serve(client net.Conn) {
-	server, err := net.DialTimeout("tcp", w.target, 5*time.Second)
+	w.mu.Lock()
+	target := w.target
+	w.mu.Unlock()
+	server, err := net.DialTimeout("tcp", target, 5*time.Second)
 	if err != nil {
 		_ = client.Close()
 		return

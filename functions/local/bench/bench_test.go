@@ -157,7 +157,7 @@ func TestWhatCannotBeRun(t *testing.T) {
 	}
 }
 
-// A twentieth of the bookings, and a hundredth of the backlog, within the same bounds.
+// A twentieth of the bookings, within the same bounds, and a hundredth of the backlog, whoever waits beside it.
 func TestAuditAndBacklogGroups(t *testing.T) {
 	for name, group := range map[string]func(context.Context, *bench) error{"audit": auditGroup, "backlog": backlogGroup} {
 		t.Run(name, func(t *testing.T) {

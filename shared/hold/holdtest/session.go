@@ -10,8 +10,9 @@ import (
 
 // session is one connection through the proxy, as the Redis protocol has it.
 type session struct {
-	up      commands
-	waiting bool // a round trip is under way
+	openings *openings
+	up       commands
+	waiting  bool // a round trip is under way
 }
 
 // Greet does nothing: a connection opens with commands like any other.
@@ -23,6 +24,7 @@ func (s *session) Asked(piece []byte, note func([]string), begin func() bool) bo
 	all, err := s.up.feed(piece)
 	for _, args := range all {
 		if greets(args) {
+			s.openings.note(args)
 			continue
 		}
 		note(args)

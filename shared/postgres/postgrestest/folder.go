@@ -3,7 +3,6 @@ package postgrestest
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -17,8 +16,8 @@ import (
 	"stayhold/shared/servertest"
 )
 
-// password reads the superuser's password of this folder, and makes it when the folder is new.
-func password(path string, who servertest.Account, fresh bool) (string, error) {
+// password reads the superuser's password of this folder, and writes it there when the folder is new.
+func password(path string, who servertest.Account, fresh bool, word string) (string, error) {
 	if !fresh {
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -26,16 +25,36 @@ func password(path string, who servertest.Account, fresh bool) (string, error) {
 		}
 		return strings.TrimSpace(string(b)), nil
 	}
-	word := rand.Text()
 	if err := os.WriteFile(path, []byte(word+"\n"), 0o600); err != nil {
 		return "", err
 	}
 	return word, who.Own(path)
 }
 
-// initialize makes the cluster beside its final place and renames it when it is whole, so that a death half way leaves
-// nothing that looks like data.
+// initialize makes a cluster of its own.
 func initialize(ctx context.Context, bin binaries, who servertest.Account, dir, data string, fsync bool) error {
+	args := []string{"-U", superuser, "--pwfile", filepath.Join(dir, "password"), "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"}
+	if !fsync {
+		args = append(args, "--no-sync")
+	}
+	return makeData(ctx, who, data, func(half string) *exec.Cmd {
+		return who.Command(dir, bin.path("initdb"), append(args, "-D", half)...)
+	})
+}
+
+// copyPrimary makes the cluster a copy of a running server's, which will follow it when it is started.
+func copyPrimary(ctx context.Context, bin binaries, who servertest.Account, dir, data string, primary *Server, word string) error {
+	return makeData(ctx, who, data, func(half string) *exec.Cmd {
+		cmd := who.Command(dir, bin.path("pg_basebackup"), "-D", half, "-h", "127.0.0.1", "-p", strconv.Itoa(primary.Port()), "-U", superuser,
+			"--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf", "--no-sync")
+		cmd.Env = append(cmd.Env, "PGPASSWORD="+word)
+		return cmd
+	})
+}
+
+// makeData has a program make the cluster beside its final place and renames it when it is whole, so that a death half
+// way leaves nothing that looks like data.
+func makeData(ctx context.Context, who servertest.Account, data string, program func(half string) *exec.Cmd) error {
 	half := data + ".new"
 	if err := os.RemoveAll(half); err != nil {
 		return err
@@ -46,16 +65,13 @@ func initialize(ctx context.Context, bin binaries, who servertest.Account, dir, 
 	if err := who.Own(half); err != nil {
 		return err
 	}
-	args := []string{"-D", half, "-U", superuser, "--pwfile", filepath.Join(dir, "password"), "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"}
-	if !fsync {
-		args = append(args, "--no-sync")
-	}
 	var out bytes.Buffer
-	cmd := who.Command(dir, bin.path("initdb"), args...)
+	cmd := program(half)
 	cmd.Stdout, cmd.Stderr = &out, &out
+	name := filepath.Base(cmd.Path)
 	c, err := servertest.StartChild(cmd, syscall.SIGTERM)
 	if err != nil {
-		return fmt.Errorf("initdb: %w", err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	select {
 	case <-c.Done():
@@ -64,7 +80,7 @@ func initialize(ctx context.Context, bin binaries, who servertest.Account, dir, 
 		return ctx.Err()
 	}
 	if !cmd.ProcessState.Success() {
-		return fmt.Errorf("initdb failed: %s", strings.Join(strings.Fields(out.String()), " "))
+		return fmt.Errorf("%s failed: %s", name, strings.Join(strings.Fields(out.String()), " "))
 	}
 	return os.Rename(half, data)
 }

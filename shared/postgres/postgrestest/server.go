@@ -1,6 +1,7 @@
 // Package postgrestest runs a real Postgres from the binaries installed on this machine: a durable one for the local
-// stack (Start), a fleeting one for each test binary (Main, URL, Database), a proxy in front of either that counts round
-// trips and loses what it is told to lose (Proxy), and a PgBouncer in transaction mode (StartPooler).
+// stack (Start), a fleeting one for each test binary (Main, URL, Database), a primary with a synchronous standby behind one
+// address (StartPair), a proxy in front of any of them that counts round trips and loses what it is told to lose (Proxy),
+// and a PgBouncer in transaction mode (StartPooler).
 //
 // Invariants: it listens on 127.0.0.1 only and wants a random password; one living process per folder, held by a lock;
 // a server never outlives its parent on Linux, and elsewhere no longer than to the next start on its folder. Nothing
@@ -12,6 +13,7 @@ package postgrestest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -42,11 +44,14 @@ type Config struct {
 	Log   io.Writer // the server's own log lines; nil drops them
 
 	Certificate *servertest.Certificate // the server speaks TLS too, and shows this; nil: plain text only
+
+	primary *Server // the one to follow; nil: none
 }
 
 // Server is a running Postgres with a database named stayhold.
 type Server struct {
 	port  int
+	word  string
 	url   string
 	child *servertest.Child
 	done  <-chan struct{}
@@ -107,14 +112,22 @@ func launch(ctx context.Context, cfg Config, dir string, deathSignal syscall.Sig
 	if err != nil {
 		return nil, err
 	}
-	word, err := password(filepath.Join(dir, "password"), who, fresh)
+	word := rand.Text()
+	if cfg.primary != nil {
+		word = cfg.primary.word
+	}
+	word, err = password(filepath.Join(dir, "password"), who, fresh, word)
 	if err != nil {
 		return nil, err
 	}
-	if fresh {
-		if err := initialize(ctx, bin, who, dir, data, cfg.Fsync); err != nil {
-			return nil, err
-		}
+	switch {
+	case fresh && cfg.primary != nil:
+		err = copyPrimary(ctx, bin, who, dir, data, cfg.primary, word)
+	case fresh:
+		err = initialize(ctx, bin, who, dir, data, cfg.Fsync)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for deadline := time.Now().Add(8 * time.Second); ; {
 		if err := clearStale(data); err != nil {
@@ -159,7 +172,7 @@ func launchOnce(ctx context.Context, cfg Config, bin binaries, who servertest.Ac
 	if err != nil {
 		return nil, false, err
 	}
-	srv := &Server{port: port, child: c}
+	srv := &Server{port: port, word: word, child: c}
 	srv.url = (&url.URL{Scheme: "postgres", User: url.UserPassword(superuser, word), Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/" + database, RawQuery: "sslmode=disable"}).String()
 	if err := srv.await(ctx); err != nil {
 		c.Stop(syscall.SIGINT, 2*time.Second, syscall.SIGQUIT, time.Second)
