@@ -162,6 +162,7 @@ func TestForgedMessagesWhereNothingIsOwed(t *testing.T) {
 	for _, b := range all {
 		ids = append(ids, b.ID)
 	}
+	slices.Sort(ids)
 	before := w.standing(product)
 	gateway.forget()
 	w.storm(seeded(t, ids...), 1000)
@@ -292,6 +293,7 @@ func TestForgedMessagesWhereMuchIsOwed(t *testing.T) {
 					if _, err := w.sweepStep().Run(t.Context()); err != nil && !errors.Is(err, booking.ErrLeftToSweep) {
 						t.Errorf("sweep: %v", err)
 					}
+					w.deliver() // what the sweep sent
 				}
 				end := map[string]string{"net": w.simulator.Ledger().Net}
 				for name, b := range all {
