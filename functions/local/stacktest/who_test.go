@@ -89,10 +89,9 @@ func TestEveryCredentialAtEveryEndpoint(t *testing.T) {
 			}
 		}
 	}
+	// The owner has been through all of them by now.
+	owner.refunded(t, held.BookingID, "CANCELLED", "100000.00")
 	s.oneCharge(t, held, "100000.00", true)
-	if got := owner.booking(t, held.BookingID); got.Status != "CANCELLED" {
-		t.Errorf("the owner went through all endpoints, and has %+v", got)
-	}
 	s.audited(t, held.ProductID)
 }
 
