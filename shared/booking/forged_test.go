@@ -130,7 +130,7 @@ func (w *world) storm(f *forger, messages int) {
 		event, malformed := f.batch(number)
 		sent += bytes.Count(event, []byte(`"messageId"`))
 		if got := w.handed(function, event); !slices.Equal(got, malformed) {
-			w.t.Fatalf("reported %v, malformed are %v of %.2000s", got, malformed, event)
+			w.t.Fatalf("reported %v, malformed are %v of %.2000q", got, malformed, event)
 		}
 	}
 }

@@ -20,8 +20,8 @@ type gatehouse struct {
 	sync.Mutex
 	behind http.Handler
 	came   map[string][]time.Time // by method and path
-	hold   chan struct{}          // if not nil: requests wait until it is closed
-	here   chan struct{}          // gets one for each request
+	hold   chan struct{}          // if not nil: the next request waits until it is closed
+	here   chan struct{}          // gets one when that request is there
 }
 
 func (g *gatehouse) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -29,6 +29,7 @@ func (g *gatehouse) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	what := r.Method + " " + r.URL.Path
 	g.came[what] = append(g.came[what], time.Now())
 	hold := g.hold
+	g.hold = nil
 	g.Unlock()
 	if hold != nil {
 		g.here <- struct{}{}
@@ -53,7 +54,7 @@ func (g *gatehouse) forget() {
 // watchGateway puts a gatehouse before the world's simulator.
 func (w *world) watchGateway() *gatehouse {
 	w.t.Helper()
-	g := &gatehouse{behind: w.simulator, came: map[string][]time.Time{}, here: make(chan struct{}, 1000)}
+	g := &gatehouse{behind: w.simulator, came: map[string][]time.Time{}, here: make(chan struct{}, 1)}
 	server := httptest.NewServer(g)
 	w.t.Cleanup(func() {
 		_ = w.simulator.Close() // or those that it never answers would keep the server
@@ -155,7 +156,8 @@ func TestMessagesBesideACallToTheGateway(t *testing.T) {
 	}
 	m := w.queue.take()[0]
 	gateway.forget()
-	gateway.hold = make(chan struct{})
+	release := make(chan struct{})
+	gateway.hold = release
 	ended := make(chan error)
 	first := w.clone()
 	go func() { ended <- first.compensateStep().Run(context.WithoutCancel(t.Context()), m) }()
@@ -165,7 +167,7 @@ func TestMessagesBesideACallToTheGateway(t *testing.T) {
 			t.Errorf("beside the call: %v", err)
 		}
 	}
-	close(gateway.hold)
+	close(release)
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
