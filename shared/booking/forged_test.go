@@ -303,7 +303,7 @@ func TestForgedMessagesWhereMuchIsOwed(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				end["gate"] = fmt.Sprintf("%+v", places)
+				end["gate"] = fmt.Sprint(places[0].Available, " free, ", places[0].Held, " held, ", places[0].Confirmed, " sold")
 				w.wantSound()
 				mu.Lock()
 				defer mu.Unlock()
