@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 
@@ -54,11 +56,28 @@ func shielded(ctx context.Context, c *call, run func(context.Context, *call) (an
 	return run(ctx, c)
 }
 
-// Sweep handles the schedule: the payload says nothing. A run that failed in part
+// misdirected refuses an HTTP request and a batch of records: whoever wired those to a
+// function of the operator's must not set it to work with each of them.
+func misdirected(payload []byte) error {
+	var other struct {
+		Context json.RawMessage `json:"requestContext"`
+		Records json.RawMessage `json:"Records"`
+	}
+	// What is no object bears neither.
+	if json.Unmarshal(payload, &other) == nil && (other.Context != nil || other.Records != nil) {
+		return booking.ErrInvalidRequest.Because(errors.New("an event that is meant for another function"))
+	}
+	return nil
+}
+
+// Sweep handles the schedule, whose payload says nothing. A run that failed in part
 // answers with its report, and its code is in log and metrics.
 func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error)) lambda.Handler {
-	return handler(func(ctx context.Context, _ []byte) ([]byte, error) {
+	return handler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		return e.direct(ctx, "sweep", func(ctx context.Context, c *call) (any, error) {
+			if err := misdirected(payload); err != nil {
+				return nil, err
+			}
 			report, err := run(ctx)
 			c.refundsStuck = &report.Stuck
 			if err != nil {
@@ -69,11 +88,14 @@ func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error)) lam
 	})
 }
 
-// Migrate handles a deployment's invoke: the payload says nothing. The result is what
+// Migrate handles a deployment's invoke, whose payload says nothing. The result is what
 // was applied now, in order, and the version that the schema has.
 func (e *Edge) Migrate(run func(context.Context) (applied []string, version int64, err error)) lambda.Handler {
-	return handler(func(ctx context.Context, _ []byte) ([]byte, error) {
+	return handler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		return e.direct(ctx, "migrate", func(ctx context.Context, _ *call) (any, error) {
+			if err := misdirected(payload); err != nil {
+				return nil, err
+			}
 			applied, version, err := run(ctx)
 			if err != nil {
 				return nil, err

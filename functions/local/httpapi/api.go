@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"stayhold/functions/local/sandbox"
@@ -112,7 +113,8 @@ func (c *call) serve() {
 	var claims []byte
 	if !route.open {
 		var err error
-		if claims, err = c.api.authorizer.Claims(r.Header.Get("Authorization")); err != nil {
+		// Repeated headers reach the authorizer as one, joined by commas, and two tokens are none.
+		if claims, err = c.api.authorizer.Claims(strings.Join(r.Header["Authorization"], ",")); err != nil {
 			c.writer.Header().Set("Www-Authenticate", challenge(err))
 			c.message(http.StatusUnauthorized, "Unauthorized")
 			return

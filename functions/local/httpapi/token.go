@@ -64,6 +64,8 @@ func NewAuthorizer(path, issuer string, audiences []string) (*Authorizer, error)
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audiences...),
 			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithJSONNumber(),
+			// A signature has one spelling: the bits that its last character has to spare are zero.
+			jwt.WithStrictDecoding(),
 		),
 	}, nil
 }
@@ -196,7 +198,7 @@ func challenge(err error) string {
 	case errors.Is(err, jwt.ErrTokenExpired):
 		reason = "the token has expired"
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):
-		reason = "the token's audience is not accepted"
+		reason = "the token does not have a valid audience"
 	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
 		reason = "the token's issuer is not accepted"
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):

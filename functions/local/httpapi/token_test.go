@@ -57,6 +57,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"issuer":       sign(jwt.SigningMethodRS256, own, KeyID, func(c jwt.MapClaims) { c["iss"] = "x" }),
 		"audience":     sign(jwt.SigningMethodRS256, own, KeyID, func(c jwt.MapClaims) { c["aud"] = "x" }),
 		"cut short":    valid[:len(valid)-2],
+		"spare bits":   respelled(valid),
 	} {
 		r := httptest.NewRequest("GET", "/bookings/1", nil)
 		r.Header.Set("Authorization", token)
@@ -74,6 +75,25 @@ func TestTokensThatAreRefused(t *testing.T) {
 		r.Header.Set("Authorization", header)
 		if got := s.do(r); got.StatusCode != 200 {
 			t.Errorf("a good token: %d", got.StatusCode)
+		}
+	}
+}
+
+// respelled is the token with another last character of its signature: the bytes are the same, but for bits to spare.
+func respelled(token string) string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(digits, token[len(token)-1])
+	return token[:len(token)-1] + digits[last^1:last^1+1]
+}
+
+func TestTwoTokensAreNone(t *testing.T) {
+	s := newStand(t)
+	valid := s.token(t)
+	for _, headers := range [][]string{{valid, valid}, {valid, "x"}, {"x", valid}, {valid, ""}, {"", valid}, {"Bearer " + valid, "Bearer " + valid}} {
+		r := httptest.NewRequest("GET", "/bookings/1", nil)
+		r.Header["Authorization"] = headers
+		if got := s.do(r); got.StatusCode != 401 || s.function.got != nil {
+			t.Errorf("%.30q: %d", headers, got.StatusCode)
 		}
 	}
 }

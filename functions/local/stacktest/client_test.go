@@ -71,6 +71,11 @@ func send(method, url, body string, headers ...string) answer {
 		}
 		req.Header.Set(headers[i], headers[i+1])
 	}
+	return a.of(req)
+}
+
+// of reads the answer to the request whole.
+func (a answer) of(req *http.Request) answer {
 	began := time.Now()
 	res, err := client.Do(req)
 	if err != nil {
