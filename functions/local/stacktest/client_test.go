@@ -71,6 +71,12 @@ func send(method, url, body string, headers ...string) answer {
 		}
 		req.Header.Set(headers[i], headers[i+1])
 	}
+	return do(req, a.what)
+}
+
+// do makes a request that stands ready, and reads its answer whole.
+func do(req *http.Request, what string) answer {
+	a := answer{what: what}
 	began := time.Now()
 	res, err := client.Do(req)
 	if err != nil {
