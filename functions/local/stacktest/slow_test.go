@@ -17,14 +17,26 @@ const apiTimeout = 29 * time.Second
 // one, while others go on to reserve; everybody is answered in time, and nobody's money is lost.
 func TestAHangingGatewayKeepsNobodyElseWaiting(t *testing.T) {
 	t.Parallel()
-	s := ownStack(t, "GATEWAY_TIMEOUT=6s", "SWEEP_INTERVAL=2s")
+	s := ownStack(t, "GATEWAY_TIMEOUT=8s", "SWEEP_INTERVAL=2s")
 	const environments, charging = 8, 12
 	product := s.product(t, 1000)
 	crowd := s.buyers(t, charging)
 	var ids [charging]int64
 	var keys [charging]string
 	for i, b := range crowd {
-		ids[i], keys[i] = b.registered(t, product, oneCard).BookingID, key("slow-30000")
+		ids[i], keys[i] = b.held(t, product).BookingID, key("slow-30000")
+	}
+	// Nothing to charge yet: this only brings all environments up, so that none has to start while the others hang.
+	eventually(t, 60*time.Second, "all environments of approve", func() error {
+		atOnce(charging, func(i int) { crowd[i].approve(ids[i], keys[i]) })
+		up, err := s.children("ApproveFunction/bootstrap")
+		if err == nil && len(up) < environments {
+			err = fmt.Errorf("%d are up", len(up))
+		}
+		return err
+	})
+	for i, b := range crowd {
+		b.register(ids[i], oneCard).want(t, 201)
 	}
 	pace := func(d []time.Duration) time.Duration {
 		slices.Sort(d)
