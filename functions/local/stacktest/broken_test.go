@@ -82,7 +82,7 @@ func TestBrokenDependencies(t *testing.T) {
 	s := bringYourOwn(t)
 	b := s.buyer(t)
 	b.grant(t, "3000")
-	product := s.product(t, 5)
+	product := s.product(t, 10)
 
 	t.Run("a gateway that does not know our key", func(t *testing.T) {
 		r := b.registered(t, product, oneCard)
@@ -142,7 +142,7 @@ func TestBrokenDependencies(t *testing.T) {
 }
 
 // loseCommits loses the reply of what complete does last. A cold function asks more before that: then another is lost,
-// which is nobody's commit, and the next buyer tries.
+// which is nobody's commit, and the next buyer tries. Nobody cancels: the messages would be worked on over the same wire.
 func (s *brought) loseCommits(t *testing.T, product int64) {
 	for range 4 {
 		b := s.buyer(t)
@@ -168,7 +168,6 @@ func (s *brought) loseCommits(t *testing.T, product int64) {
 			}
 			return
 		}
-		b.cancel(r.BookingID).want(t, 200)
 	}
 	t.Error("no commit was left unknown in four tries")
 }
