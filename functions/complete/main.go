@@ -26,10 +26,10 @@ func main() {
 		QueueURL: cfg.CompensationQueueURL, Endpoint: cfg.SQSEndpoint, Region: cfg.Region,
 		AccessKeyID: cfg.AccessKeyID, SecretAccessKey: cfg.SecretAccessKey.Reveal(), SessionToken: cfg.SessionToken.Reveal(),
 	})
-	edge := api.New(api.Options{UserIDClaim: cfg.UserIDClaim, Recaller: db, LogLevel: cfg.LogLevel})
+	step := booking.Complete{Store: db, Gate: gate, Queue: out, Window: cfg.PaymentWindow}
+	edge := api.New(api.Options{UserIDClaim: cfg.UserIDClaim, Recaller: step, LogLevel: cfg.LogLevel})
 
 	gate.Connect(ctx)
 	db.Connect(ctx)
-	step := booking.Complete{Store: db, Gate: gate, Queue: out, Window: cfg.PaymentWindow}
 	lambda.Start(edge.Complete(step.Run))
 }

@@ -60,6 +60,17 @@ func (s Complete) Run(ctx context.Context, cmd CompleteCommand) (Result, error) 
 	}
 }
 
+// Recall finds what a complete under the key was answered. The sale is told to the gate
+// once more: the process that made it may have died before it could, and its hold may
+// lapse long before reconcile comes.
+func (s Complete) Recall(ctx context.Context, key IdempotencyKey) (*Recalled, error) {
+	r, err := s.Store.Recall(ctx, key)
+	if r != nil && r.Err == nil && r.Result.Booking.Status == Confirmed {
+		r.Result.Deferred = s.Gate.Confirm(ctx, r.Result.Booking.Hold(), r.Result.Booking.ID)
+	}
+	return r, err
+}
+
 // confirm gives the transaction no more time than the hold was found to have.
 func (s Complete) confirm(ctx context.Context, ask Completion) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, completeTime)

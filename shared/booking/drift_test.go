@@ -19,6 +19,43 @@ func (deaf) Confirm(context.Context, booking.Hold, int64) error { return errDeaf
 
 func (deaf) Release(context.Context, booking.Hold) error { return errDeaf }
 
+// TestRepeatUnderItsKeyTellsTheGate: complete died between its commit and the gate, and the
+// buyer's repeat is answered from what was stored. The gate hears of the sale all the
+// same, and of none that is over.
+func TestRepeatUnderItsKeyTellsTheGate(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(1)
+	w.grant(7, "100000")
+	b := w.register(w.reserve(7, product), points("100000"))
+	key := booking.IdempotencyKey{UserID: 7, Scope: "POST /bookings/1/complete", Key: "k", Fingerprint: "f", RequestID: "r"}
+	step := w.completeStep()
+	step.Gate = deaf{w.gate}
+	sold, err := step.Run(t.Context(), booking.CompleteCommand{UserID: 7, BookingID: b.ID, Key: &key})
+	if err != nil || !errors.Is(sold.Deferred, errDeaf) {
+		t.Fatalf("complete: %v, deferred %v", err, sold.Deferred)
+	}
+	w.wantHeld(product, 1, 0)
+	recall := func() {
+		t.Helper()
+		r, err := w.completeStep().Recall(t.Context(), key)
+		if err != nil || r == nil || r.Result.Booking.Status != booking.Confirmed || r.Result.Deferred != nil {
+			t.Fatalf("recall: %+v %v", r, err)
+		}
+	}
+	recall()
+	w.wantHeld(product, 0, 1)
+	w.wantSound()
+	if _, err := w.cancel(b); err != nil {
+		t.Fatal(err)
+	}
+	recall()
+	w.wantHeld(product, 0, 0)
+	w.reserve(7, product)
+	recall()
+	w.wantHeld(product, 1, 0)
+	w.wantSound()
+}
+
 // sellToDeafGate sells a unit, and the gate still has it as held.
 func (w *world) sellToDeafGate(user, product int64) booking.Booking {
 	w.t.Helper()

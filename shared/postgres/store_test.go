@@ -158,6 +158,33 @@ func TestEveryStatementServesAPooler(t *testing.T) {
 	}
 }
 
+// TestPurgeIsBounded: a run deletes so many rows of a table and no more, the expired ones only.
+func TestPurgeIsBounded(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	store := open(t, url, false)
+	for name, rows := range map[string]struct {
+		number int
+		age    string
+	}{"old": {25, "24 hours 1 second"}, "young": {5, "23 hours 59 minutes"}} {
+		err := postgrestest.Exec(t.Context(), url, fmt.Sprintf(`
+			INSERT INTO idempotency_key (user_id, scope, key, fingerprint, request_id, outcome, created_at)
+			SELECT n, 's', '%s', 'f', 'r', '{}', now() - interval '%s' FROM generate_series(1, %d) AS n`, name, rows.age, rows.number))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int64{10, 10, 5, 0} {
+		if n, err := store.Purge(t.Context(), 10); err != nil || n != want {
+			t.Errorf("purged %d, want %d: %v", n, want, err)
+		}
+	}
+	key := booking.IdempotencyKey{UserID: 5, Scope: "s", Key: "young", Fingerprint: "f"}
+	if r, err := store.Recall(t.Context(), key); err != nil || r == nil {
+		t.Errorf("a key of less than a day: %v %v", r, err)
+	}
+}
+
 func TestConstraintsKeepMoneyAndStock(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t, migrate)

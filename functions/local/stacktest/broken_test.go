@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +21,28 @@ type brought struct {
 	wire    *postgrestest.Wire
 	real    string // the database without the wire
 	refuses atomic.Bool
+	hangs   atomic.Pointer[chan struct{}] // requests to the gateway wait until it is closed
+}
+
+// hang has the gateway answer nobody from now on, until go on is called.
+func (s *brought) hang() (goOn func()) {
+	until := make(chan struct{})
+	s.hangs.Store(&until)
+	return sync.OnceFunc(func() {
+		s.hangs.Store(nil)
+		close(until)
+	})
+}
+
+// charging waits until the charge of the booking is under way.
+func (b *buyer) charging(t testing.TB, id int64) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the charge under way", func() error {
+		if p := b.booking(t, id).Payments[0]; p.Approval != "REQUESTED" {
+			return fmt.Errorf("%s", p.Approval)
+		}
+		return nil
+	})
 }
 
 func bringYourOwn(t *testing.T) *brought {
@@ -39,11 +62,17 @@ func bringYourOwn(t *testing.T) *brought {
 			_, _ = w.Write([]byte(`{"code":"UNAUTHORIZED_KEY","message":"who are you"}`))
 			return
 		}
+		if until := s.hangs.Load(); until != nil && r.URL.Path != "/ledger" {
+			select {
+			case <-*until:
+			case <-r.Context().Done():
+				return
+			}
+		}
 		simulator.ServeHTTP(w, r)
 	}))
 	t.Cleanup(gateway.Close)
-	s.stack = ownStack(t, "DATABASE_URL="+s.wire.URL(), "PAYMENT_GATEWAY_URL="+gateway.URL, "PAYMENT_GATEWAY_SECRET="+secret,
-		"SWEEP_INTERVAL=1h", "GATEWAY_TIMEOUT=2s")
+	s.stack = ownStack(t, "DATABASE_URL="+s.wire.URL(), "PAYMENT_GATEWAY_URL="+gateway.URL, "PAYMENT_GATEWAY_SECRET="+secret, "SWEEP_INTERVAL=1h")
 	return s
 }
 
@@ -53,15 +82,19 @@ func TestBrokenDependencies(t *testing.T) {
 	s := bringYourOwn(t)
 	b := s.buyer(t)
 	b.grant(t, "3000")
-	product := s.product(t, 5)
+	product := s.product(t, 10)
 
 	t.Run("a gateway that does not know our key", func(t *testing.T) {
 		r := b.registered(t, product, oneCard)
 		s.refuses.Store(true)
-		b.approve(r.BookingID, key("ok")).problem(t, 503, "DEPENDENCY_UNAVAILABLE")
+		k := newKey()
+		b.approve(r.BookingID, key("ok"), k...).problem(t, 503, "DEPENDENCY_UNAVAILABLE")
 		s.refuses.Store(false)
 		s.noCharge(t, r)
-		b.approve(r.BookingID, key("ok")).want(t, 200)
+		if n := s.kept(t, k); n != 0 {
+			t.Errorf("a 503 keeps its key")
+		}
+		b.approve(r.BookingID, key("ok"), k...).want(t, 200)
 		b.complete(r.BookingID).want(t, 200)
 		s.oneCharge(t, r, "100000.00", false)
 	})
@@ -109,14 +142,15 @@ func TestBrokenDependencies(t *testing.T) {
 }
 
 // loseCommits loses the reply of what complete does last. A cold function asks more before that: then another is lost,
-// which is nobody's commit, and the next buyer tries.
+// which is nobody's commit, and the next buyer tries. Nobody cancels: the messages would be worked on over the same wire.
 func (s *brought) loseCommits(t *testing.T, product int64) {
 	for range 4 {
 		b := s.buyer(t)
 		r := b.approved(t, product, oneCard)
+		k := newKey()
 		s.wire.Reset()
-		s.wire.LoseReply(1)
-		a := b.complete(r.BookingID)
+		s.wire.LoseReply(2) // the first is the look for the key
+		a := b.complete(r.BookingID, k...)
 		s.wire.Reset()
 		if a.err != nil || a.status != 503 {
 			t.Fatalf("the reply was lost: %v", a)
@@ -126,12 +160,14 @@ func (s *brought) loseCommits(t *testing.T, product int64) {
 			a.problem(t, 503, "COMMIT_RESULT_UNKNOWN")
 		}
 		// The same request again tells how it went, and the purchase is whole.
-		b.complete(r.BookingID).want(t, 200)
+		again := b.complete(r.BookingID, k...).want(t, 200)
 		s.oneCharge(t, r, "100000.00", false)
 		if unknown {
+			if again.header.Get("Idempotency-Replayed") != "true" {
+				t.Errorf("what was committed was not stored with it: %v", again)
+			}
 			return
 		}
-		b.cancel(r.BookingID).want(t, 200)
 	}
 	t.Error("no commit was left unknown in four tries")
 }

@@ -102,8 +102,8 @@ func newParrot(t *testing.T, secrets ...string) *parrot {
 	return p
 }
 
-// hostile are texts that a log must take without harm.
-var hostile = []string{
+// breaking are texts that a log must take without harm.
+var breaking = []string{
 	"line one\nline two\r\n{\"level\":\"ERROR\"}", "\x00\x01\x1b[31mred\x1b[0m\x7f", "\u2028\u2029\u202e", `"}{"forged":"line"`, "\xff\xfe", strings.Repeat("long ", 4000),
 }
 
@@ -219,7 +219,7 @@ func (l *answers) each(look func(answer)) {
 // speakHostile sends texts that break logs to every place which a caller, the queue or an operator can write to.
 func (s *stack) speakHostile(t *testing.T, told *answers, b *buyer) {
 	t.Helper()
-	for _, text := range hostile {
+	for _, text := range breaking {
 		event := map[string]any{
 			"version": "2.0", "routeKey": text, "rawPath": text, "headers": map[string]string{"idempotency-key": text, text: text},
 			"pathParameters": map[string]string{"bookingId": text}, "body": text,

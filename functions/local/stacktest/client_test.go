@@ -71,11 +71,12 @@ func send(method, url, body string, headers ...string) answer {
 		}
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	return a.of(req)
+	return do(req, a.what)
 }
 
-// of reads the answer to the request whole.
-func (a answer) of(req *http.Request) answer {
+// do makes a request that stands ready, and reads its answer whole.
+func do(req *http.Request, what string) answer {
+	a := answer{what: what}
 	began := time.Now()
 	res, err := client.Do(req)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"stayhold/functions/local/sandbox"
 	"stayhold/functions/local/template"
 	"stayhold/shared/hold/holdtest"
+	"stayhold/shared/postgres"
 	"stayhold/shared/postgres/migrations"
 	"stayhold/shared/postgres/postgrestest"
 )
@@ -78,7 +79,7 @@ func newEdges(t *testing.T) *edges {
 }
 
 func migrated(ctx context.Context, url string) error {
-	_, err := migrations.Run(ctx, url)
+	_, err := migrations.Run(ctx, postgres.Options{URL: url})
 	return err
 }
 

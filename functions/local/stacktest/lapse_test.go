@@ -121,7 +121,10 @@ func TestALapsedHoldThatSomebodyElseTook(t *testing.T) {
 	before := b.registered(t, product, oneCard)
 	b.lapsed(t, before, 1)
 	taken := other.approved(t, product, oneCard)
-	b.approve(before.BookingID, key("ok")).problem(t, 410, "HOLD_EXPIRED")
+	paymentKey, k := key("ok"), newKey()
+	refused := b.approve(before.BookingID, paymentKey, k...)
+	refused.problem(t, 410, "HOLD_EXPIRED")
+	replayed(t, refused, b.approve(before.BookingID, paymentKey, k...))
 	if got := b.booking(t, before.BookingID); got.Status != "FAILED" || got.Failure.Code != "HOLD_EXPIRED" || got.Refund.State != "NONE" {
 		t.Errorf("%+v", got)
 	}
@@ -129,12 +132,14 @@ func TestALapsedHoldThatSomebodyElseTook(t *testing.T) {
 
 	other.lapsed(t, taken, 1)
 	last := b.approved(t, product, oneCard)
-	p := other.complete(taken.BookingID).problem(t, 410, "HOLD_EXPIRED", "compensation")
+	lost := other.complete(taken.BookingID, k...)
+	p := lost.problem(t, 410, "HOLD_EXPIRED", "compensation")
 	if string(p.members["compensation"]) != `"PENDING"` {
 		t.Errorf("compensation %s", p.members["compensation"])
 	}
 	other.refunded(t, taken.BookingID, "FAILED", "100000.00")
 	other.complete(taken.BookingID).problem(t, 410, "HOLD_EXPIRED")
+	replayed(t, lost, other.complete(taken.BookingID, k...)) // told as it was at first
 	b.finishes(t, last.BookingID)
 }
 
@@ -161,6 +166,18 @@ func TestAHoldCannotBeFarmed(t *testing.T) {
 	t.Parallel()
 	s := queueStack.get(t)
 	b := s.buyer(t)
+
+	// Repeats of one charge lengthen the hold no further, whatever becomes of them.
+	once := b.registered(t, s.product(t, 1), oneCard)
+	paymentKey := key("error")
+	first := b.unknown(t, once.BookingID, paymentKey)
+	for range 3 {
+		b.approve(once.BookingID, paymentKey).want(t, 202, 409)
+	}
+	if got := b.booking(t, once.BookingID); *got.HoldExpiresAt != *first.HoldExpiresAt || *first.HoldExpiresAt == *once.HoldExpiresAt {
+		t.Errorf("the hold went from %s to %s and then to %s", *once.HoldExpiresAt, *first.HoldExpiresAt, *got.HoldExpiresAt)
+	}
+
 	held := b.held(t, s.product(t, 1))
 	limit := parseTime(t, held.CreatedAt).Add(2*time.Second + 3*3*time.Second)
 	eventually(t, 20*time.Second, "the limit of the hold", func() error {
@@ -176,5 +193,15 @@ func TestAHoldCannotBeFarmed(t *testing.T) {
 		}
 		return fmt.Errorf("%v", a)
 	})
+	got := b.booking(t, held.BookingID)
+	extended := 0
+	for _, e := range got.Timeline {
+		if e.Event == "HOLD_EXTENDED" {
+			extended++
+		}
+	}
+	if extended < 1 || extended > len(got.Payments) {
+		t.Errorf("%d payments lengthened the hold %d times", len(got.Payments), extended)
+	}
 	s.audited(t, held.ProductID)
 }

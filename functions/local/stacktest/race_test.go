@@ -1,10 +1,8 @@
 package stacktest
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"stayhold/shared/hold/holdtest"
 )
@@ -41,12 +39,7 @@ func TestCancelBesideEverything(t *testing.T) {
 		r := b.registered(t, s.product(t, 1), oneCard)
 		approved := make(chan answer)
 		go func() { approved <- b.approve(r.BookingID, key("slow-1200")) }()
-		eventually(t, 10*time.Second, "the charge under way", func() error {
-			if p := b.booking(t, r.BookingID).Payments[0]; p.Approval != "REQUESTED" {
-				return fmt.Errorf("%s", p.Approval)
-			}
-			return nil
-		})
+		b.charging(t, r.BookingID)
 		b.register(r.BookingID, pay("YPAY", "100000")).problem(t, 409, "PAYMENT_IN_PROGRESS")
 		b.approve(r.BookingID, key("ok")).problem(t, 409, "PAYMENT_IN_PROGRESS")
 		b.complete(r.BookingID).problem(t, 409, "PAYMENT_IN_PROGRESS")

@@ -4,9 +4,12 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 func options(parameters map[string]string) Options {
@@ -120,6 +123,98 @@ func TestOwnTemplateLimitsAndMemory(t *testing.T) {
 	}
 	if approve.Environment["COMPENSATION_QUEUE_URL"] != "http://queue/CompensationQueue" {
 		t.Errorf("approve's queue: %s", approve.Environment["COMPENSATION_QUEUE_URL"])
+	}
+}
+
+// ownBuilder reads what the local stack has no use for out of our template: the resolver, and a resource's properties.
+func ownBuilder(t *testing.T, parameters map[string]string) (*builder, func(resource string) *yaml.Node) {
+	t.Helper()
+	text, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc document
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	r, err := newResolver(&doc, options(parameters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &builder{resolver: r}, func(resource string) *yaml.Node {
+		properties := doc.Resources[resource].Properties
+		return &properties
+	}
+}
+
+// A route without a limit of its own has the account's, which is everybody's.
+func TestOwnTemplateThrottlesEachRoute(t *testing.T) {
+	b, properties := ownBuilder(t, nil)
+	limits := func(path ...string) (rate, burst int) {
+		t.Helper()
+		for limit, to := range map[string]*int{"ThrottlingRateLimit": &rate, "ThrottlingBurstLimit": &burst} {
+			var err error
+			if *to, err = b.number(properties("BuyerApi"), 0, append(path, limit)...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return rate, burst
+	}
+	const settings, reserve = "RouteSettings", "POST /bookings/reserve"
+	if rate, burst := limits("DefaultRouteSettings"); rate < 1 || burst < rate {
+		t.Errorf("a route that is added later gets %d a second and %d at once", rate, burst)
+	}
+	mostRate, mostBurst := limits(settings, reserve)
+	routes := readOwn(t, nil).Routes
+	for _, r := range routes {
+		route := r.Method + " " + r.Path
+		rate, burst := limits(settings, route)
+		if rate < 1 || burst < rate {
+			t.Errorf("%s: %d a second, %d at once", route, rate, burst)
+		}
+		if route != reserve && (rate >= mostRate || burst >= mostBurst) {
+			t.Errorf("%s takes as much as reserve: %d a second, %d at once", route, rate, burst)
+		}
+	}
+	// API Gateway refuses a stage that names a route which is not there.
+	all, err := b.at(properties("BuyerApi"), settings)
+	if named, _ := all.(map[string]any); err != nil || len(named) != len(routes) {
+		t.Errorf("limits of %d routes, want %d: %v", len(named), len(routes), err)
+	}
+}
+
+// A gateway or a database that hangs fills no environment that reserve needs, and a small account can do without.
+func TestOwnTemplateKeepsEnvironmentsForTheSale(t *testing.T) {
+	const account, unreserved = 1000, 100 // an account's by default, and what Lambda wants to be left of it
+	kept := func(parameters map[string]string) (reserve, approve int) {
+		t.Helper()
+		b, properties := ownBuilder(t, parameters)
+		for function, to := range map[string]*int{"ReserveFunction": &reserve, "ApproveFunction": &approve} {
+			v, err := b.at(properties(function), "ReservedConcurrentExecutions")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, none := v.(noValue); none {
+				*to = -1
+			} else if *to, err = strconv.Atoi(scalar(v)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return reserve, approve
+	}
+	if reserve, approve := kept(nil); reserve < 1 || approve < 1 || reserve+approve > account-unreserved {
+		t.Errorf("kept for reserve %d, for approve %d", reserve, approve)
+	}
+	if reserve, approve := kept(map[string]string{"ReserveConcurrency": "0", "ApproveConcurrency": "0"}); reserve != -1 || approve != -1 {
+		t.Errorf("kept in a small account: for reserve %d, for approve %d", reserve, approve)
+	}
+	for _, f := range readOwn(t, nil).Functions {
+		if f.Name == "ApproveFunction" {
+			continue
+		}
+		if _, charges := f.Environment["GATEWAY_TIMEOUT"]; charges && slices.ContainsFunc(readOwn(t, nil).Routes, func(r Route) bool { return r.Function == f.Name }) {
+			t.Errorf("%s waits for the gateway, and a crowd of buyers can fill all environments with it", f.Name)
+		}
 	}
 }
 
