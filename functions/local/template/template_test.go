@@ -102,6 +102,22 @@ func TestOwnTemplateGivesEachFunctionExactlyWhatItsMainUses(t *testing.T) {
 	}
 }
 
+// The owner's secret reaches the one function that migrates, and where none is given it has the functions' own.
+func TestOwnTemplateGivesTheOwnersSecretToTheMigrationAlone(t *testing.T) {
+	for owner, want := range map[string]string{"": "arn:functions", "arn:owner": "arn:owner"} {
+		got := readOwn(t, map[string]string{"DatabaseUrlArn": "arn:functions", "MigrateDatabaseUrlArn": owner})
+		for _, f := range got.Functions {
+			secret := "arn:functions"
+			if f.Name == "MigrateFunction" {
+				secret = want
+			}
+			if f.Environment["DATABASE_URL_ARN"] != secret {
+				t.Errorf("owner %q: %s gets %s", owner, f.Name, f.Environment["DATABASE_URL_ARN"])
+			}
+		}
+	}
+}
+
 func TestOwnTemplateLimitsAndMemory(t *testing.T) {
 	got := readOwn(t, nil)
 	for _, r := range got.Routes {
