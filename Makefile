@@ -4,6 +4,10 @@ SHELL := /bin/bash
 LOCAL := .local
 GOLANGCI_LINT := v2.15.0
 LINTER := $(LOCAL)/tools/golangci-lint-$(GOLANGCI_LINT)
+GOVULNCHECK := v1.9.0
+FAULT_FINDER := $(LOCAL)/tools/govulncheck-$(GOVULNCHECK)
+GO_LICENSES := v1.6.0
+LICENCE_READER := $(LOCAL)/tools/go-licenses-$(GO_LICENSES)
 CFN_LINT := 1.58.0
 TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
 # The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
@@ -61,6 +65,10 @@ lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table
 	luacheck --quiet lua
 	$(TEMPLATE_LINTER) template.yaml
 
+.PHONY: audit-deps
+audit-deps: go-version $(FAULT_FINDER) $(LICENCE_READER) ## what is linked: as go.sum says, without known faults, under known licences
+	@.ci/dependencies $(FAULT_FINDER) $(LICENCE_READER)
+
 .PHONY: build
 build: go-version ## the functions and the local front, for this machine
 	@begin=$$(date +%s); $(MAKE) --no-print-directory -j4 $(BOOTSTRAPS) $(LOCAL)/bin/local && echo "built $(words $(BOOTSTRAPS)) functions and the local front in $$(( $$(date +%s) - begin )) s"
@@ -113,6 +121,16 @@ $(LINTER):
 	@mkdir -p $(LOCAL)/tools
 	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@mv $(LOCAL)/tools/golangci-lint $@
+
+$(FAULT_FINDER):
+	@echo "building govulncheck $(GOVULNCHECK), once …"
+	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	@mv $(LOCAL)/tools/govulncheck $@
+
+$(LICENCE_READER):
+	@echo "building go-licenses $(GO_LICENSES), once …"
+	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install github.com/google/go-licenses@$(GO_LICENSES)
+	@mv $(LOCAL)/tools/go-licenses $@
 
 $(TEMPLATE_LINTER):
 	@echo "installing cfn-lint $(CFN_LINT) …"

@@ -44,7 +44,7 @@ func TestSettings(t *testing.T) {
 
 func TestVariablesAreTheTemplatesWithLocalValues(t *testing.T) {
 	s := &stack{settings: settings{
-		databaseURL: "postgres://d", gatewaySecret: "s", gatewayURL: "http://g", queueURL: "http://q/c", sqsEndpoint: "http://q",
+		databaseURL: "postgres://owner", functionsURL: "postgres://d", gatewaySecret: "s", gatewayURL: "http://g", queueURL: "http://q/c", sqsEndpoint: "http://q",
 		passed: map[string]string{"HOLD_TTL": "5s", "MAX_OPEN_HOLDS": "9"},
 	}}
 	got := s.variables(template.Function{Environment: map[string]string{
@@ -58,6 +58,10 @@ func TestVariablesAreTheTemplatesWithLocalValues(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+	owner := s.variables(template.Function{Name: migrateFunction, Environment: map[string]string{"DATABASE_URL_ARN": ""}})
+	if !slices.Equal(owner, []string{"DATABASE_URL=postgres://owner"}) {
+		t.Errorf("the migration's: %v", owner)
 	}
 }
 

@@ -90,7 +90,10 @@ func (s *stack) revive(end context.Context, name string, port int, start func(co
 
 func (s *stack) startDatabase(ctx context.Context) error {
 	if s.databaseURL != "" {
-		return reach("DATABASE_URL", s.databaseURL, "5432", "postgres", "postgresql")
+		if err := reach("DATABASE_URL", s.functionsURL, "5432", "postgres", "postgresql"); err != nil || s.databaseURL == s.functionsURL {
+			return err
+		}
+		return reach("MIGRATE_DATABASE_URL", s.databaseURL, "5432", "postgres", "postgresql")
 	}
 	log, err := openLog(filepath.Join(s.dir, "log"), "postgres", s.out)
 	if err != nil {

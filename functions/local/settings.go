@@ -29,7 +29,8 @@ var passedOn = []string{
 type settings struct {
 	dir           string
 	port          int
-	databaseURL   string
+	databaseURL   string // of the owner, who migrates and arranges rows
+	functionsURL  string // of the login that the functions have
 	redisURL      string
 	sqsEndpoint   string
 	queueURL      string
@@ -46,7 +47,7 @@ type settings struct {
 func readSettings(dir string, lookup func(string) (string, bool)) (settings, error) {
 	get := func(name string) string { v, _ := lookup(name); return strings.TrimSpace(v) }
 	s := settings{
-		dir: dir, port: defaultPort, databaseURL: get("DATABASE_URL"), redisURL: get("REDIS_URL"),
+		dir: dir, port: defaultPort, databaseURL: get("MIGRATE_DATABASE_URL"), functionsURL: get("DATABASE_URL"), redisURL: get("REDIS_URL"),
 		sqsEndpoint: get("AWS_ENDPOINT_URL_SQS"), queueURL: get("COMPENSATION_QUEUE_URL"),
 		gatewayURL: get("PAYMENT_GATEWAY_URL"), gatewaySecret: get("PAYMENT_GATEWAY_SECRET"),
 		ypayURL: get("YPAY_GATEWAY_URL"), ypaySecret: get("YPAY_GATEWAY_SECRET"),
@@ -67,6 +68,12 @@ func readSettings(dir string, lookup func(string) (string, bool)) (settings, err
 			fault("SWEEP_INTERVAL: %q is not a duration from 10ms to 24h, such as 60s", text)
 		}
 		s.sweepInterval = d
+	}
+	if s.databaseURL != "" && s.functionsURL == "" {
+		fault("DATABASE_URL: MIGRATE_DATABASE_URL needs it, set it too")
+	}
+	if s.databaseURL == "" {
+		s.databaseURL = s.functionsURL
 	}
 	if (s.sqsEndpoint == "") != (s.queueURL == "") {
 		fault("AWS_ENDPOINT_URL_SQS and COMPENSATION_QUEUE_URL: set both to bring a queue, or neither")

@@ -16,6 +16,7 @@ import (
 	"stayhold/functions/local/invokeapi"
 	"stayhold/functions/local/sandbox"
 	"stayhold/functions/local/template"
+	"stayhold/shared/postgres/postgrestest"
 )
 
 const (
@@ -183,8 +184,12 @@ func (s *stack) pool(f template.Function) (*sandbox.Pool, error) {
 // variables is a function's environment: what the template says, with local values for what is the account's, and
 // with what the environment of the stack overrides. A secret that is named by ARN is given itself.
 func (s *stack) variables(f template.Function) []string {
+	database := s.functionsURL
+	if f.Name == migrateFunction {
+		database = s.databaseURL
+	}
 	own := map[string]string{
-		"DATABASE_URL": s.databaseURL, "REDIS_URL": s.redisURL,
+		"DATABASE_URL": database, "REDIS_URL": s.redisURL,
 		"PAYMENT_GATEWAY_URL": s.gatewayURL, "PAYMENT_GATEWAY_SECRET": s.gatewaySecret,
 		"YPAY_GATEWAY_URL": s.ypayURL, "YPAY_GATEWAY_SECRET": s.ypaySecret,
 		"COMPENSATION_QUEUE_URL": s.queueURL,
@@ -210,7 +215,7 @@ func (s *stack) variables(f template.Function) []string {
 	return out
 }
 
-// migrate brings the schema up through MigrateFunction.
+// migrate brings the schema up through MigrateFunction, as the database's owner.
 func (s *stack) migrate(ctx context.Context) error {
 	i := slices.IndexFunc(s.template.Functions, func(f template.Function) bool { return f.Name == migrateFunction })
 	if i < 0 {
@@ -229,7 +234,7 @@ func (s *stack) migrate(ctx context.Context) error {
 		return err
 	}
 	if result.Failed {
-		return fmt.Errorf("the database cannot be migrated, see DATABASE_URL (%s: %s)", migrateFunction, failureText(result))
+		return fmt.Errorf("the database cannot be migrated, see MIGRATE_DATABASE_URL or DATABASE_URL (%s: %s)", migrateFunction, failureText(result))
 	}
 	var done struct{ Applied []string }
 	if err := json.Unmarshal(result.Payload, &done); err != nil {
@@ -240,6 +245,12 @@ func (s *stack) migrate(ctx context.Context) error {
 		what = "applied " + strings.Join(done.Applied, ", ")
 	}
 	s.out.printf("%-12s %s  (%.1f s)", "migrations", what, time.Since(began).Seconds())
+	// The login of a server that was started here. A deployer makes his own, and grants it the same role.
+	if s.functionsURL == "" {
+		if s.functionsURL, err = postgrestest.PutLogin(ctx, s.databaseURL); err != nil {
+			return err
+		}
+	}
 	return s.seed(ctx)
 }
 

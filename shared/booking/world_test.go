@@ -143,9 +143,10 @@ func (w *world) gatewayWith(secret string) *paymentgateway.Client {
 // plain gives the steps the adapters as they are.
 func (w *world) plain() { w.storePort, w.gatePort, w.queuePort = w.store, w.gate, w.queue }
 
+// openStore opens the database as the functions do, with no rights but theirs; url is its owner's.
 func (w *world) openStore(url string) *postgres.Store {
 	w.t.Helper()
-	store, err := postgres.Open(postgres.Options{URL: url})
+	store, err := postgres.Open(postgres.Options{URL: postgrestest.Functions(url)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

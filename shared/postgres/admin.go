@@ -11,20 +11,9 @@ import (
 	"stayhold/shared/booking"
 )
 
-const insertProductSQL = `
-WITH made AS (
-    INSERT INTO product (name, price, remaining_stock, total_stock, sale_start_at, check_in_at, check_out_at, status)
-    VALUES ($1, $2::numeric, $3, $3, $4, $5, $6, $7)
-    RETURNING id
-)
-INSERT INTO stock_adjustment (product_id, delta, reason)
-SELECT id, $3, 'first stock' FROM made
-RETURNING product_id`
+const insertProductSQL = `SELECT insert_product($1, $2, $3, $4, $5, $6, $7)`
 
-const updateProductSQL = `
-UPDATE product SET name = $1, price = $2::numeric, sale_start_at = $3, check_in_at = $4, check_out_at = $5,
-    status = $6, updated_at = now()
-WHERE id = $7 RETURNING id`
+const updateProductSQL = `SELECT update_product($1, $2, $3, $4, $5, $6, $7)`
 
 // PutProduct inserts a product, or changes one but for its stock.
 func (s *Store) PutProduct(ctx context.Context, d booking.ProductDraft) (id int64, err error) {
@@ -33,21 +22,13 @@ func (s *Store) PutProduct(ctx context.Context, d booking.ProductDraft) (id int6
 			return c.QueryRow(ctx, insertProductSQL, d.Name, d.Price.String(), *d.Stock,
 				d.SaleStartAt, d.CheckInAt, d.CheckOutAt, d.Status).Scan(&id)
 		}
-		return c.QueryRow(ctx, updateProductSQL, d.Name, d.Price.String(),
-			d.SaleStartAt, d.CheckInAt, d.CheckOutAt, d.Status, d.ID).Scan(&id)
+		return c.QueryRow(ctx, updateProductSQL, d.ID, d.Name, d.Price.String(),
+			d.SaleStartAt, d.CheckInAt, d.CheckOutAt, d.Status).Scan(&id)
 	})
 	return id, orNothing(err, booking.ErrProductNotFound)
 }
 
-const adjustStockSQL = `
-WITH moved AS (
-    UPDATE product SET total_stock = total_stock + $2, remaining_stock = remaining_stock + $2, updated_at = now()
-    WHERE id = $1
-    RETURNING id, total_stock, remaining_stock
-), noted AS (
-    INSERT INTO stock_adjustment (product_id, delta, reason) SELECT id, $2, $3 FROM moved
-)
-SELECT id, total_stock, remaining_stock FROM moved`
+const adjustStockSQL = `SELECT product_id, total, remaining FROM adjust_stock($1, $2, $3)`
 
 // AdjustStock moves total and remaining stock together.
 func (s *Store) AdjustStock(ctx context.Context, productID, delta int64, reason string) (booking.Stock, error) {
@@ -83,25 +64,9 @@ func (s *Store) Explain(ctx context.Context, bookingID int64) (booking.Explanati
 	return e, err
 }
 
-const redriveOneSQL = `
-WITH attempts AS (
-    UPDATE payment_attempt SET next_try_at = now()
-    WHERE booking_id = $1 AND state IN ('UNKNOWN', 'PENDING') AND (lease_until IS NULL OR lease_until <= now())
-    RETURNING booking_id
-)
-SELECT booking_id FROM attempts
-UNION SELECT booking_id FROM outbox WHERE booking_id = $1 AND sent_at IS NULL`
+const redriveOneSQL = `SELECT redrive_booking($1)`
 
-// redriveSomeSQL takes a bounded number of those that would wait longest, so that no
-// row stays locked for long; what somebody has locked, he is at work on.
-const redriveSomeSQL = `
-UPDATE payment_attempt SET next_try_at = now()
-WHERE id = ANY(ARRAY(
-    SELECT id FROM payment_attempt
-    WHERE state IN ('REQUESTED', 'UNKNOWN', 'PENDING') AND next_try_at > now()
-      AND state <> 'REQUESTED' AND (lease_until IS NULL OR lease_until <= now())
-    ORDER BY next_try_at DESC LIMIT $1 FOR UPDATE SKIP LOCKED))
-RETURNING booking_id`
+const redriveSomeSQL = `SELECT redrive_some($1)`
 
 const unsentBookingsSQL = `SELECT DISTINCT booking_id FROM outbox WHERE sent_at IS NULL`
 

@@ -46,21 +46,7 @@ func (s *Store) DueRefunds(ctx context.Context, limit int) ([]int64, error) {
 	return queryAll(ctx, s, dueSQL, pgx.RowTo[int64], "CANCEL", limit)
 }
 
-const purgeSQL = `
-WITH keys AS (
-    DELETE FROM idempotency_key WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '24 hours' LIMIT $1))
-    RETURNING 1
-), sent AS (
-    DELETE FROM outbox WHERE id = ANY(ARRAY(
-        SELECT id FROM outbox WHERE sent_at < now() - interval '7 days' LIMIT $1))
-    RETURNING 1
-), spent AS (
-    DELETE FROM spent_token WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM spent_token WHERE created_at < now() - interval '7 days' LIMIT $1))
-    RETURNING 1
-)
-SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM sent) + (SELECT count(*) FROM spent)`
+const purgeSQL = `SELECT purge($1)`
 
 // Purge deletes expired idempotency keys, outbox rows that were sent long ago, and
 // spent tokens that no gate can still hold.
@@ -84,7 +70,7 @@ func (s *Store) Unsent(ctx context.Context, age time.Duration, limit int) ([]boo
 	return list, err
 }
 
-const markSentSQL = `UPDATE outbox SET sent_at = now() WHERE id = ANY($1) AND sent_at IS NULL`
+const markSentSQL = `SELECT mark_sent($1)`
 
 // MarkSent records that the queue has the messages.
 func (s *Store) MarkSent(ctx context.Context, ids ...int64) error {

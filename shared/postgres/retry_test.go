@@ -253,7 +253,7 @@ func TestTooManyConnectionsIsUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.User = url.UserPassword(role, "x")
-	_, err = open(t, u.String(), false).AdjustStock(t.Context(), 1, 1, "raised")
+	_, err = openAs(t, u.String(), false).AdjustStock(t.Context(), 1, 1, "raised")
 	if !errors.Is(err, booking.ErrUnavailable) {
 		t.Errorf("adjusted: %v", err)
 	}

@@ -25,7 +25,7 @@ import (
 
 // lab is a Postgres that flushes and a Redis that appends, as in the local stack, for what is measured in this process.
 type lab struct {
-	database string // URL
+	database string // its owner's URL
 	redis    string // URL
 	event    event
 	admin    booking.Admin
@@ -60,6 +60,9 @@ func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
 	if _, err := migrations.Run(ctx, postgres.Options{URL: l.database}); err != nil {
 		return nil, err
 	}
+	if _, err := postgrestest.PutLogin(ctx, l.database); err != nil {
+		return nil, err
+	}
 	l.admin.Store, l.admin.Gate, err = l.ports()
 	return l, err
 }
@@ -83,7 +86,7 @@ func (l *lab) close() {
 
 // ports opens a store and a gate as one environment of a function does.
 func (l *lab) ports() (*postgres.Store, *hold.Gate, error) {
-	db, err := postgres.Open(postgres.Options{URL: l.database})
+	db, err := postgres.Open(postgres.Options{URL: postgrestest.Functions(l.database)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stayhold/functions/local/harness"
+	"stayhold/shared/postgres/postgrestest"
 )
 
 const (
@@ -85,7 +86,8 @@ func execute(ctx context.Context, c config) (_ *run, err error) {
 		return nil, err
 	}
 	defer log.Close() //nolint:errcheck // it goes with its folder
-	vars := append(r.queue.variables(), "DATABASE_URL="+r.servers.databaseURL, "REDIS_URL="+r.servers.redisURL)
+	vars := append(r.queue.variables(), "DATABASE_URL="+postgrestest.Functions(r.servers.databaseURL),
+		"MIGRATE_DATABASE_URL="+r.servers.databaseURL, "REDIS_URL="+r.servers.redisURL)
 	r.front, err = harness.Open(ctx, harness.Options{Root: r.root, Bin: r.bin, Work: filepath.Join(work, "stack"), Vars: append(vars, timings...), Log: log})
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ const backWithin = 30 * time.Second
 // caller at a time.
 type servers struct {
 	dir                   string
-	databaseURL, redisURL string // the same over all deaths
+	databaseURL, redisURL string // the same over all deaths; the database's owner's
 	postgres              *postgrestest.Server
 	redis                 *holdtest.Server
 }
@@ -32,7 +32,10 @@ func openServers(ctx context.Context, dir string) (*servers, error) {
 	if s.postgres, err = s.startPostgres(ctx, 0); err != nil {
 		return nil, err
 	}
-	if s.redis, err = s.startRedis(ctx, 0); err != nil {
+	if _, err = postgrestest.PutLogin(ctx, s.postgres.URL()); err == nil {
+		s.redis, err = s.startRedis(ctx, 0)
+	}
+	if err != nil {
 		s.postgres.Stop()
 		return nil, err
 	}

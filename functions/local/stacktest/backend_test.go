@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 
 	"stayhold/shared/hold/holdtest"
 	"stayhold/shared/postgres/postgrestest"
@@ -45,6 +46,9 @@ func (b *backend) start(dir string) (err error) {
 	if b.postgres, err = postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true}); err != nil {
 		return err
 	}
+	if _, err = postgrestest.PutLogin(ctx, b.postgres.URL()); err != nil {
+		return err
+	}
 	b.pooler, err = postgrestest.StartPooler(ctx, postgrestest.PoolerConfig{Dir: filepath.Join(dir, "pooler"), DatabaseURL: b.postgres.URL(), Size: poolSize})
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func (b *backend) variables(brought []string) []string {
 	}
 	var vars []string
 	if !brings("DATABASE_URL") {
-		vars = append(vars, "DATABASE_URL="+b.pooler.URL(), "DATABASE_POOLER=true")
+		vars = append(vars, "DATABASE_URL="+postgrestest.Functions(b.pooler.URL()), "MIGRATE_DATABASE_URL="+b.pooler.URL(), "DATABASE_POOLER=true")
 	}
 	if !brings("REDIS_URL") {
 		vars = append(vars, "REDIS_URL="+b.masters.URL())
@@ -97,6 +101,19 @@ func launchScaled(dir string, vars []string) (*stack, error) {
 		s.database = b.postgres.URL()
 	}
 	return s, nil
+}
+
+// TestTheFunctionsDoNotLogInAsTheOwner: what the stack's tests show, they then show of functions that may write no table.
+func TestTheFunctionsDoNotLogInAsTheOwner(t *testing.T) {
+	t.Parallel()
+	s := mainStack.get(t)
+	s.buyer(t).held(t, 1)
+	var sessions, writers int
+	s.row(t, `SELECT count(*), count(*) FILTER (WHERE has_table_privilege(usesysid, 'booking', 'UPDATE, DELETE, TRUNCATE'))
+		FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'stayhold'`, nil, &sessions, &writers)
+	if sessions == 0 || writers > 0 {
+		t.Errorf("%d sessions of functions, %d of which may write a booking", sessions, writers)
+	}
 }
 
 // skippable are the reasons for which a person may go without these tests.

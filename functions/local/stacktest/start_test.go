@@ -44,6 +44,7 @@ func TestBadStarts(t *testing.T) {
 		{"a taken port", []string{"PORT=" + taken}, []string{taken}},
 		{"a database that is not there", []string{"DATABASE_URL=postgres://u:secret@127.0.0.1:1/x"}, []string{"DATABASE_URL"}},
 		{"a database that is no URL", []string{"DATABASE_URL=mysql"}, []string{"DATABASE_URL"}},
+		{"an owner without the functions", []string{"MIGRATE_DATABASE_URL=postgres://u:secret@127.0.0.1:1/x"}, []string{"DATABASE_URL", "MIGRATE_DATABASE_URL"}},
 		{"a Redis that is not there", []string{"REDIS_URL=redis://127.0.0.1:1"}, []string{"REDIS_URL"}},
 		{"half a queue", []string{"COMPENSATION_QUEUE_URL=http://127.0.0.1:1/q"}, []string{"AWS_ENDPOINT_URL_SQS"}},
 		{"a flag of letters", []string{"TLS_REQUIRED=maybe"}, []string{"TLS_REQUIRED"}},

@@ -106,6 +106,25 @@ func TestOwnTemplateGivesEachFunctionExactlyWhatItsMainUses(t *testing.T) {
 	}
 }
 
+// The owner's secret reaches the one function that migrates. The reader gives no ARN away, so this looks at the text.
+func TestOwnTemplateGivesTheOwnersSecretToTheMigrationAlone(t *testing.T) {
+	text, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, resources, _ := strings.Cut(string(text), "\nResources:\n")
+	others, migrate, found := strings.Cut(resources, "\n  MigrateFunction:\n")
+	const owner, used = "MigrateDatabaseUrlArn", "!If [HasOwner, !Ref MigrateDatabaseUrlArn, !Ref DatabaseUrlArn]"
+	if !found || strings.Contains(others, owner) {
+		t.Errorf("others than MigrateFunction get %s", owner)
+	}
+	for _, line := range []string{"          DATABASE_URL_ARN: " + used + "\n", "              Resource: " + used + "\n"} {
+		if !strings.Contains(migrate, line) {
+			t.Errorf("MigrateFunction lacks %q", line)
+		}
+	}
+}
+
 func TestOwnTemplateLimitsAndMemory(t *testing.T) {
 	got := readOwn(t, nil)
 	for _, r := range got.Routes {

@@ -49,7 +49,7 @@ func migrate(ctx context.Context, url string) error {
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	url := postgrestest.Database(t, migrate)
-	store, err := postgres.Open(postgres.Options{URL: url})
+	store, err := postgres.Open(postgres.Options{URL: postgrestest.Functions(url)})
 	if err != nil {
 		t.Fatal(err)
 	}

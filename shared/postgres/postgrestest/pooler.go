@@ -94,12 +94,15 @@ func startPooler(ctx context.Context, cfg PoolerConfig) (*Pooler, error) {
 	return p, nil
 }
 
-// writeSettings writes PgBouncer's two files, which bear the password, for the account alone to read.
+// writeSettings writes PgBouncer's two files, which bear the passwords of the owner and of the functions, for the account alone to read.
 func writeSettings(dir string, who servertest.Account, direct *url.URL, port, size int) (ini string, err error) {
 	ini, users := filepath.Join(dir, "pgbouncer.ini"), filepath.Join(dir, "users.txt")
 	word, _ := direct.User.Password()
 	for path, lines := range map[string][]string{
-		users: {fmt.Sprintf(`"%s" "%s"`, direct.User.Username(), word)},
+		users: {
+			fmt.Sprintf(`"%s" "%s"`, direct.User.Username(), word),
+			fmt.Sprintf(`"%s" "%s"`, login, wordOfLogin(direct)),
+		},
 		ini: {
 			"[databases]",
 			fmt.Sprintf("%s = host=%s port=%s", strings.TrimPrefix(direct.Path, "/"), direct.Hostname(), direct.Port()),
@@ -149,7 +152,7 @@ func findPooler() (string, error) {
 	return "", ErrPoolerMissing
 }
 
-// URL is the database's URL with the pooler's address in it.
+// URL is the database's URL with the pooler's address in it. Its Functions pass the pooler too.
 func (p *Pooler) URL() string { return p.url }
 
 // Stop ends the pooler within 2 seconds. Safe to repeat.
