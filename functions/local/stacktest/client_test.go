@@ -81,6 +81,7 @@ func send(method, url, body string, headers ...string) answer {
 	a.status, a.header = res.StatusCode, res.Header
 	a.body, a.err = io.ReadAll(res.Body)
 	a.took = time.Since(began)
+	a.hold(method, url, body)
 	return a
 }
 
