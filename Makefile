@@ -35,6 +35,10 @@ test: go-version ## every test, on real servers, with the race detector
 	go test -count=1 ./shared/booking/bookingtest/...
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin STACKTEST_BACKEND=scaled go test -race -count=1 -skip '$(UNSCALED)' ./functions/local/stacktest
 
+.PHONY: fuzz
+fuzz: go-version ## random inputs to all that reads what strangers send: FUZZTIME=20s for each target
+	@.ci/fuzz $(FUZZTIME)
+
 .PHONY: simulate
 simulate: go-version ## random worlds with every fault, in memory: SEEDS=20000, or SEED=n to replay one
 	SEEDS=$(or $(SEEDS),20000) SEED=$(SEED) go test -count=1 -timeout 0 -v -run TestSimulation ./shared/booking/bookingtest/simulation
