@@ -1,12 +1,14 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -58,6 +60,7 @@ func FuzzEvent(f *testing.F) {
 	}
 	f.Add(seed)
 	f.Add([]byte(`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":7}}}}}`))
+	f.Add([]byte(`{"headers":[],"body":7,"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"7"}}}}}`))
 	e := New(Options{Recaller: &recaller{}, Log: io.Discard, Metrics: io.Discard})
 	mistaken := func(user, id int64) {
 		if user <= 0 || id <= 0 {
@@ -119,12 +122,24 @@ func FuzzParse(f *testing.F) {
 				return
 			}
 			checkTree(t, v, 0)
-			again, err := parse([]byte(v.written()))
-			if err != nil || again.written() != v.written() {
+			if again, err := parse([]byte(v.written())); err != nil || again.written() != v.written() {
 				t.Fatalf("%s is written as %s, and that is read as %v, %v", body, v.written(), again, err)
+			}
+			if !reflect.DeepEqual(plainly(t, body), plainly(t, []byte(v.written()))) {
+				t.Fatalf("%s is written as %s", body, v.written())
 			}
 		})
 	})
+}
+
+// plainly is what the standard decoder reads.
+func plainly(t *testing.T, text []byte) (v any) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
 }
 
 // written is the value as JSON, from what parse kept of it.

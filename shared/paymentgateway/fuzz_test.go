@@ -15,7 +15,7 @@ import (
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []string{
 		object(), errorBody("REJECT_CARD_PAYMENT"), errorBody("NOT_FOUND_PAYMENT"), "", "{}", "[]", object("totalAmount", "1e99"),
-		object("totalAmount", "97000.00"), object("totalAmount", "9.7e4"), object("totalAmount", `"97000"`), object("status", `"CANCELED"`),
+		object("totalAmount", "97000.00"), object("totalAmount", "97001"), object("totalAmount", "9.7e4"), object("totalAmount", `"97000"`), object("status", `"CANCELED"`),
 		object("status", `"WAITING_FOR_DEPOSIT"`), object("orderId", `"other"`), object("paymentKey", "null"), object("currency", `"USD"`),
 		`{"totalAmount":1,` + object()[1:], `{"Status":"DONE",` + object("status", "")[1:], object() + "}",
 	} {
@@ -69,6 +69,7 @@ func saysCharged(ch booking.Charge, got reply) bool {
 func FuzzAlteredSuccess(f *testing.F) {
 	f.Add(testOrder, testKey, "97000", "card", `{"amount":1}`)
 	f.Add(testOrder, testKey, "97000.00", "note", `"x"`)
+	f.Add(testOrder, testKey, "96999.99", "note", `"x"`)
 	f.Add(testOrder, testKey, "97000.001", "note", `"x"`)
 	f.Add(testOrder+" ", testKey, "9.7e4", "orderId", `"x"`)
 	f.Add(testOrder, testKey+"\x00", "097000", "ORDERID", `null`)
