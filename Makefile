@@ -5,6 +5,8 @@ LOCAL := .local
 GOLANGCI_LINT := v2.15.0
 LINTER := $(LOCAL)/tools/golangci-lint-$(GOLANGCI_LINT)
 CFN_LINT := 1.58.0
+SCHEMATHESIS := 4.32.5
+API_FUZZER := $(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)/bin/st
 TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
 # The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
 FUNCTIONS := Reserve Register Approve Complete Cancel Query Compensate Sweep Admin Migrate
@@ -38,6 +40,12 @@ test: go-version ## every test, on real servers, with the race detector
 .PHONY: fuzz
 fuzz: go-version ## random inputs to all that reads what strangers send: FUZZTIME=20s for each target
 	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: fuzz-api
+fuzz-api: servers build ## schemathesis on the running stack and openapi.yaml: FUZZSECONDS=60, SEED=n
+	@.ci/install python
+	@$(MAKE) --no-print-directory $(API_FUZZER)
+	@go run ./functions/local/apifuzz -fuzzer $(API_FUZZER) -seconds $(or $(FUZZSECONDS),60) $(SEED:%=-seed %)
 
 .PHONY: simulate
 simulate: go-version ## random worlds with every fault, in memory: SEEDS=20000, or SEED=n to replay one
@@ -118,6 +126,11 @@ $(TEMPLATE_LINTER):
 	@echo "installing cfn-lint $(CFN_LINT) …"
 	@python3 -m venv $(LOCAL)/venv-cfn-lint-$(CFN_LINT)
 	@$(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/pip install --quiet cfn-lint==$(CFN_LINT)
+
+$(API_FUZZER):
+	@echo "installing schemathesis $(SCHEMATHESIS) …"
+	@python3 -m venv $(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)
+	@$(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)/bin/pip install --quiet schemathesis==$(SCHEMATHESIS)
 
 .PHONY: go-version
 go-version:
