@@ -44,10 +44,11 @@ func scanBooking(row pgx.CollectableRow) (booking.Booking, error) {
 	return decodeBooking(raw)
 }
 
+// A parameter has the type of its first use: beside 0 alone, a cursor would be an int4.
 const bookingsSQL = `
 SELECT booking_json(b, payments_json(b.id))
 FROM booking b
-WHERE b.user_id = $1 AND ($2 = '' OR b.status = $2) AND ($3 = 0 OR b.id < $3)
+WHERE b.user_id = $1 AND ($2 = '' OR b.status = $2) AND ($3::bigint = 0 OR b.id < $3)
 ORDER BY b.id DESC LIMIT $4`
 
 // BookingsOf reads a page of the user's bookings, newest first.
