@@ -9,6 +9,8 @@ FAULT_FINDER := $(LOCAL)/tools/govulncheck-$(GOVULNCHECK)
 GO_LICENSES := v1.6.0
 LICENCE_READER := $(LOCAL)/tools/go-licenses-$(GO_LICENSES)
 CFN_LINT := 1.58.0
+SCHEMATHESIS := 4.32.5
+API_FUZZER := $(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)/bin/st
 TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
 # The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
 FUNCTIONS := Reserve Register Approve Complete Cancel Query Compensate Sweep Admin Migrate
@@ -38,6 +40,16 @@ test: go-version ## every test, on real servers, with the race detector
 	go test -count=1 -run '$(UNRACED)' ./shared/booking
 	go test -count=1 ./shared/booking/bookingtest/...
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin STACKTEST_BACKEND=scaled go test -race -count=1 -skip '$(UNSCALED)' ./functions/local/stacktest
+
+.PHONY: fuzz
+fuzz: go-version ## random inputs to all that reads what strangers send: FUZZTIME=20s for each target
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: fuzz-api
+fuzz-api: servers build ## schemathesis on the running stack and openapi.yaml: FUZZSECONDS=60, SEED=n
+	@.ci/install python
+	@$(MAKE) --no-print-directory $(API_FUZZER)
+	@go run ./functions/local/apifuzz -fuzzer $(API_FUZZER) -seconds $(or $(FUZZSECONDS),60) $(SEED:%=-seed %)
 
 .PHONY: simulate
 simulate: go-version ## random worlds with every fault, in memory: SEEDS=20000, or SEED=n to replay one
@@ -136,6 +148,11 @@ $(TEMPLATE_LINTER):
 	@echo "installing cfn-lint $(CFN_LINT) …"
 	@python3 -m venv $(LOCAL)/venv-cfn-lint-$(CFN_LINT)
 	@$(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/pip install --quiet cfn-lint==$(CFN_LINT)
+
+$(API_FUZZER):
+	@echo "installing schemathesis $(SCHEMATHESIS) …"
+	@python3 -m venv $(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)
+	@$(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)/bin/pip install --quiet schemathesis==$(SCHEMATHESIS)
 
 .PHONY: go-version
 go-version:

@@ -3,8 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"strings"
 	"testing"
 
@@ -211,25 +209,4 @@ func TestPrecedence(t *testing.T) {
 	if ran != 0 {
 		t.Error("the step ran")
 	}
-}
-
-func FuzzEvent(f *testing.F) {
-	seed, err := json.Marshal(post(registerPath, pay(`"CARD"`, `"1.00"`), header("idempotency-key", "k")))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(seed)
-	f.Add([]byte(`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":7}}}}}`))
-	e := New(Options{Recaller: &recaller{}, Log: io.Discard, Metrics: io.Discard})
-	h := e.Register(func(_ context.Context, r booking.Registration) (booking.Result, error) {
-		if r.UserID <= 0 || r.BookingID <= 0 || len(r.Set) == 0 || r.Set.CheckMethods() != nil || !r.Set.Sum().IsPositive() {
-			panic("a command that no check let through")
-		}
-		return booking.Result{}, nil
-	})
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		if a := invoke(t, h, payload); a.Status >= 500 {
-			t.Errorf("%d %s", a.Status, a.Body)
-		}
-	})
 }

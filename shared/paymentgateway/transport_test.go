@@ -236,27 +236,3 @@ func TestNobodyThereIsUnknown(t *testing.T) {
 		t.Fatalf("cause: %v", a.Cause)
 	}
 }
-
-func FuzzAnswers(f *testing.F) {
-	for _, seed := range []string{object(), errorBody("REJECT_CARD_PAYMENT"), "", "{}", "[]", object("totalAmount", "1e99")} {
-		f.Add(200, []byte(seed))
-		f.Add(404, []byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		ch, got := charge(), reply{status, body}
-		if a := confirmed(ch, got); a.Verdict == booking.VerdictApproved && !a.Amount.Equal(ch.Amount) {
-			t.Fatalf("approved with another amount: %+v", a)
-		}
-		if a := confirmed(ch, got); a.Verdict == booking.VerdictDeclined && (!declines(a.DeclineCode) || status < 400 || status > 499) {
-			t.Fatalf("declined by %d %q", status, a.DeclineCode)
-		}
-		if a := lookedUp(ch, got); a.Verdict == booking.VerdictRefused {
-			t.Fatal("a look-up was refused")
-		}
-		switch a := cancelled(ch, got); a.Verdict {
-		case booking.VerdictReturned, booking.VerdictRefused, booking.VerdictUnknown:
-		default:
-			t.Fatalf("cancel: %s", a.Verdict)
-		}
-	})
-}

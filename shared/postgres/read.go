@@ -44,6 +44,7 @@ func scanBooking(row pgx.CollectableRow) (booking.Booking, error) {
 	return decodeBooking(raw)
 }
 
+// A parameter has the type of its first use: beside 0 alone, a cursor would be an int4.
 const bookingsSQL = `
 SELECT booking_json(b, payments_json(b.id))
 FROM booking b

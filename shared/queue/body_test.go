@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"stayhold/shared/booking"
 	"stayhold/shared/queue"
+	"stayhold/shared/servertest"
 )
 
 func TestEncodedBodyIsTheContract(t *testing.T) {
@@ -104,8 +107,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Whatever Parse takes is JSON that says the same to the standard decoder, and is
-// of the form that Encode writes.
+// Whatever Parse takes is JSON that says the same to the standard decoder, and is what Encode writes, and Parse reads
+// again, in one form.
 func FuzzParse(f *testing.F) {
 	for _, body := range malformed {
 		if len(body) < 1000 {
@@ -113,24 +116,40 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Add(`{"version":1,"task":"compensate","bookingId":12}`)
-	f.Fuzz(func(t *testing.T, body string) {
-		m, err := queue.Parse(body)
+	for _, name := range []string{"compensate", "compensate-malformed"} {
+		text, err := os.ReadFile("../../events/" + name + ".json")
 		if err != nil {
-			if !errors.Is(err, queue.ErrMalformed) || m != (booking.Message{}) {
-				t.Errorf("%v, %v", m, err)
+			f.Fatal(err)
+		}
+		var batch struct{ Records []struct{ Body string } }
+		if err := json.Unmarshal(text, &batch); err != nil || len(batch.Records) == 0 {
+			f.Fatalf("%s is no batch: %v", name, err)
+		}
+		for _, r := range batch.Records {
+			f.Add(r.Body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		servertest.Cost(t, 2*time.Second, func() {
+			m, err := queue.Parse(body)
+			if err != nil {
+				if !errors.Is(err, queue.ErrMalformed) || m != (booking.Message{}) {
+					t.Errorf("%v, %v", m, err)
+				}
+				return
 			}
-			return
-		}
-		var plain struct {
-			Version   int          `json:"version"`
-			Task      booking.Task `json:"task"`
-			BookingID int64        `json:"bookingId"`
-		}
-		if err := json.Unmarshal([]byte(body), &plain); err != nil || plain.Version != 1 || plain.Task != m.Task || plain.BookingID != m.BookingID {
-			t.Errorf("%v, and the standard decoder has %v, %v", m, plain, err)
-		}
-		if _, err := queue.Encode(m); err != nil {
-			t.Errorf("%v cannot be encoded: %v", m, err)
-		}
+			var plain struct {
+				Version   int          `json:"version"`
+				Task      booking.Task `json:"task"`
+				BookingID int64        `json:"bookingId"`
+			}
+			if err := json.Unmarshal([]byte(body), &plain); err != nil || plain.Version != 1 || plain.Task != m.Task || plain.BookingID != m.BookingID {
+				t.Errorf("%v, and the standard decoder has %v, %v", m, plain, err)
+			}
+			written, err := queue.Encode(m)
+			if again, refused := queue.Parse(written); err != nil || refused != nil || again != m {
+				t.Errorf("%v is written as %s (%v), and that is read as %v (%v)", m, written, err, again, refused)
+			}
+		})
 	})
 }

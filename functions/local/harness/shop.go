@@ -104,11 +104,17 @@ type Buyer struct {
 	token string
 }
 
+// Token is one with which the API takes its bearer for the user.
+func (s *Shop) Token(ctx context.Context, user int64) (string, error) {
+	var got struct{ Token string }
+	_, err := s.get200(ctx, http.MethodPost, s.api+"/dev/token", fmt.Sprintf(`{"userId":%d}`, user), &got)
+	return got.Token, err
+}
+
 // Buyer gives the user a token.
 func (s *Shop) Buyer(ctx context.Context, id int64) (Buyer, error) {
-	var got struct{ Token string }
-	_, err := s.get200(ctx, http.MethodPost, s.api+"/dev/token", fmt.Sprintf(`{"userId":%d}`, id), &got)
-	return Buyer{id, s, got.Token}, err
+	token, err := s.Token(ctx, id)
+	return Buyer{id, s, token}, err
 }
 
 // Post sends the body, and the Idempotency-Key unless it is empty.

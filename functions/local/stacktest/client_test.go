@@ -71,11 +71,11 @@ func send(method, url, body string, headers ...string) answer {
 		}
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	return do(req, a.what)
+	return do(req, body, a.what)
 }
 
-// do makes a request that stands ready, and reads its answer whole.
-func do(req *http.Request, what string) answer {
+// do makes a request that stands ready with a body, reads its answer whole and holds it against the description.
+func do(req *http.Request, body, what string) answer {
 	a := answer{what: what}
 	began := time.Now()
 	res, err := client.Do(req)
@@ -87,6 +87,7 @@ func do(req *http.Request, what string) answer {
 	a.status, a.header = res.StatusCode, res.Header
 	a.body, a.err = io.ReadAll(res.Body)
 	a.took = time.Since(began)
+	a.hold(req.Method, req.URL.EscapedPath(), body)
 	return a
 }
 

@@ -22,6 +22,7 @@ type edge struct {
 
 // asked is a request: an event for a function, or HTTP for the front.
 type asked struct {
+	route    string // of an event
 	function string
 	payload  []byte
 	http     *http.Request
@@ -94,7 +95,7 @@ func payload(route, text string) asked {
 	if !ok {
 		function = "QueryFunction"
 	}
-	return asked{function: function, payload: []byte(text)}
+	return asked{route: route, function: function, payload: []byte(text)}
 }
 
 // with puts a value at a path of names with dots between them.
@@ -199,6 +200,11 @@ func (e *edges) try(t *testing.T, c edge, before map[string]string) map[string]s
 		t.Errorf("got  %s\nwant %s\n%v", got, c.want, a)
 	}
 	clean(t, a)
+	if method, path, ok := strings.Cut(c.ask.route, " "); ok {
+		a.hold(method, path, "")
+	} else {
+		a.hold(c.ask.http.Method, c.ask.http.URL.EscapedPath(), "")
+	}
 	if n := e.database.Connections() + e.gate.Connections(); n > 0 && !strings.Contains(c.want, "(") {
 		t.Errorf("%d connections for nothing: %v", n, a)
 	}

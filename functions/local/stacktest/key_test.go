@@ -121,7 +121,7 @@ func (b *buyer) withKeys(t testing.TB, body string, keys ...string) answer {
 	req.Header.Set("Authorization", "Bearer "+b.token)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header["Idempotency-Key"] = keys
-	return do(req, fmt.Sprintf("reserve with the keys %.60q", keys))
+	return do(req, body, fmt.Sprintf("reserve with the keys %.60q", keys))
 }
 
 // One key goes through every refusal that leaves it free, each with another body, before it is used.

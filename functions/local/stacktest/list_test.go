@@ -72,6 +72,15 @@ func TestMyBookings(t *testing.T) {
 	if got := list("status=CANCELLED&limit=1"); !slices.Equal(got, []int64{want[0], want[2], want[4]}) {
 		t.Errorf("cancelled: %v of %v", got, want)
 	}
+	// Ids are int64 all through: a cursor beyond those of today is a page like any other.
+	for _, far := range []string{"2147483648", "9223372036854775807"} {
+		if entries, _ := b.page(t, "/bookings?limit=100&cursor="+far, "bookings"); len(entries) != len(want) {
+			t.Errorf("%d bookings before %s, want %d", len(entries), far, len(want))
+		}
+		if entries, next := b.page(t, "/products?cursor="+far, "products"); len(entries) != 0 || next != nil {
+			t.Errorf("products after %s: %s", far, entries)
+		}
+	}
 	if got := list("status=CONFIRMED"); len(got) != 0 {
 		t.Errorf("confirmed: %v", got)
 	}

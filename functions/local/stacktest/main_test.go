@@ -63,6 +63,9 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
+	if undescribed() {
+		code = 1
+	}
 	postgrestest.Shutdown()
 	for _, l := range []*lazyStack{mainStack, queueStack, shortStack} {
 		if l.s == nil {

@@ -106,7 +106,7 @@ func (e endpoint) judge(t *testing.T, s *stack, c credential) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header["Authorization"] = c.lines
-	a := do(req, e.method+" "+e.path+" with "+c.name)
+	a := do(req, e.body, e.method+" "+e.path+" with "+c.name)
 	switch {
 	case c.comesTo == tooLong:
 		a.message(t, 431, "Request Header Fields Too Large")

@@ -3,6 +3,7 @@ package template
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,14 +48,17 @@ func (b *builder) text(node *yaml.Node, path ...string) (string, error) {
 	return scalar(v), err
 }
 
-func (b *builder) number(node *yaml.Node, fallback int, path ...string) (int, error) {
+// bounds are what CloudFormation takes for a number, and what stands for it when it is not given.
+type bounds struct{ fallback, least, most int }
+
+func (b *builder) number(node *yaml.Node, in bounds, path ...string) (int, error) {
 	v, err := b.at(node, path...)
 	if err != nil || v == nil {
-		return fallback, err
+		return in.fallback, err
 	}
 	n, err := strconv.Atoi(scalar(v))
-	if err != nil {
-		return 0, fmt.Errorf("%s: %q is not a number", strings.Join(path, "."), scalar(v))
+	if err != nil || n < in.least || n > in.most {
+		return 0, fmt.Errorf("%s: %q is not a number from %d to %d", strings.Join(path, "."), scalar(v), in.least, in.most)
 	}
 	return n, nil
 }
@@ -85,12 +89,12 @@ func (b *builder) globals(node *yaml.Node) error {
 
 // settings lays the properties of node over base. Variables are merged one by one, as SAM does.
 func (b *builder) settings(base Function, node *yaml.Node) (Function, error) {
-	seconds, err := b.number(node, int(base.Timeout/time.Second), "Timeout")
+	seconds, err := b.number(node, bounds{int(base.Timeout / time.Second), 1, 900}, "Timeout")
 	if err != nil {
 		return base, err
 	}
 	base.Timeout = time.Duration(seconds) * time.Second
-	if base.Memory, err = b.number(node, base.Memory, "MemorySize"); err != nil {
+	if base.Memory, err = b.number(node, bounds{base.Memory, 128, 10240}, "MemorySize"); err != nil {
 		return base, err
 	}
 	handler, err := b.text(node, "Handler")
@@ -191,16 +195,13 @@ func (b *builder) source(function string, node *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	size, err := b.number(node, 10, "BatchSize")
+	size, err := b.number(node, bounds{10, 1, 10}, "BatchSize")
 	if err != nil {
 		return err
 	}
 	kinds, err := b.texts(node, "FunctionResponseTypes")
 	if err != nil {
 		return err
-	}
-	if size < 1 || size > 10 {
-		return fmt.Errorf("a BatchSize of %d is not supported here: 1 to 10", size)
 	}
 	b.out.Sources = append(b.out.Sources, Source{
 		Queue: arn[strings.LastIndexByte(arn, ':')+1:], Function: function,
@@ -237,14 +238,14 @@ func rate(expression string) (time.Duration, error) {
 	}
 	units := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
 	one, ok := units[strings.TrimSuffix(unit, "s")]
-	if !ok {
+	if !ok || n > int(math.MaxInt64/one) {
 		return 0, fmt.Errorf("%q is not a rate expression", expression)
 	}
 	return time.Duration(n) * one, nil
 }
 
 func (b *builder) queue(name, url string, node *yaml.Node) error {
-	seconds, err := b.number(node, 30, "VisibilityTimeout")
+	seconds, err := b.number(node, bounds{30, 0, 43200}, "VisibilityTimeout")
 	if err != nil {
 		return err
 	}
@@ -252,7 +253,7 @@ func (b *builder) queue(name, url string, node *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	most, err := b.number(node, 0, "RedrivePolicy", "maxReceiveCount")
+	most, err := b.number(node, bounds{0, 1, 1000}, "RedrivePolicy", "maxReceiveCount")
 	if err != nil {
 		return err
 	}
@@ -282,7 +283,7 @@ func (b *builder) api(node *yaml.Node) error {
 
 func (b *builder) cors(node *yaml.Node) (err error) {
 	c := &b.out.Cors
-	if c.MaxAge, err = b.number(node, 0, "MaxAge"); err != nil {
+	if c.MaxAge, err = b.number(node, bounds{0, -1, 86400}, "MaxAge"); err != nil {
 		return err
 	}
 	for key, list := range map[string]*[]string{

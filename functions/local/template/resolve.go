@@ -10,11 +10,19 @@ import (
 // noValue is what !Ref AWS::NoValue stands for: the key or the item that bears it is left out.
 type noValue struct{}
 
+// What refers to itself has no end, and aliases of aliases grow by powers: past these a template is refused.
+const (
+	maxDepth = 100
+	maxSteps = 100_000
+)
+
 // resolver turns nodes of the template into plain values: string, bool, int, float64, []any, map[string]any.
 type resolver struct {
 	refs       map[string]any
 	attributes map[string]string
 	conditions map[string]yaml.Node
+
+	depth, steps int
 }
 
 // long maps a short tag to the name of the function it abbreviates.
@@ -28,6 +36,11 @@ func long(tag string) string {
 
 // value resolves a node with everything below it.
 func (r *resolver) value(node *yaml.Node) (any, error) {
+	r.depth++
+	defer func() { r.depth-- }()
+	if r.steps++; r.depth > maxDepth || r.steps > maxSteps {
+		return nil, fmt.Errorf("line %d: this refers to itself, or to too much", node.Line)
+	}
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}

@@ -173,7 +173,7 @@ func TestOwnTemplateThrottlesEachRoute(t *testing.T) {
 		t.Helper()
 		for limit, to := range map[string]*int{"ThrottlingRateLimit": &rate, "ThrottlingBurstLimit": &burst} {
 			var err error
-			if *to, err = b.number(properties("BuyerApi"), 0, append(path, limit)...); err != nil {
+			if *to, err = b.number(properties("BuyerApi"), bounds{most: 1 << 31}, append(path, limit)...); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -320,6 +320,10 @@ func TestBadTemplatesAreRefused(t *testing.T) {
 		"no path":      strings.Replace(function, "%s", "Events: {E: {Type: HttpApi, Properties: {Method: GET}}}", 1),
 		"other event":  strings.Replace(function, "%s", "Events: {E: {Type: SNS}}", 1),
 		"no number":    strings.Replace(function, "%s", "Timeout: soon", 1),
+		"no time":      strings.Replace(function, "%s", "Timeout: 0", 1),
+		"no end":       strings.Replace(function, "%s", "Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(999999999 days)}}}", 1),
+		"itself":       strings.Replace(function, "%s", "Environment: {Variables: {A: &a [x, *a]}}", 1),
+		"a circle":     "Conditions: {C: !Not [!Condition C]}\n" + strings.Replace(function, "%s", "Environment: {Variables: {A: !If [C, 1, 2]}}", 1),
 		"batch of 100": strings.Replace(function, "%s", "Events: {E: {Type: SQS, Properties: {Queue: q, BatchSize: 100}}}", 1),
 	} {
 		if _, err := parse([]byte(text), options(nil)); err == nil {
