@@ -8,6 +8,8 @@ const (
 	bookingFile  = "shared/postgres/migrations/routines/3_booking.sql"
 	approvalFile = "shared/postgres/migrations/routines/4_approval.sql"
 	refundFile   = "shared/postgres/migrations/routines/5_refund.sql"
+	rightsFile   = "shared/postgres/migrations/routines/7_rights.sql"
+	guardsFile   = "shared/postgres/migrations/003_guards.sql"
 
 	steps    = "shared/booking/"
 	adapters = "shared/postgres/"

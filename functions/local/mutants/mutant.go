@@ -34,7 +34,7 @@ func (k killer) String() string { return k.dir + " " + k.test }
 
 // mutants lists all of them, in the order of the table.
 func mutants() []mutant {
-	return slices.Concat(orderMutants, gateMutants, routineMutants, leaseMutants, stepMutants, moneyMutants, adapterMutants, edgeMutants)
+	return slices.Concat(orderMutants, gateMutants, routineMutants, leaseMutants, stepMutants, moneyMutants, adapterMutants, edgeMutants, guardMutants)
 }
 
 // apply gives the changed files of the mutant, by their names.
