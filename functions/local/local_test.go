@@ -29,13 +29,13 @@ func TestSettings(t *testing.T) {
 		t.Errorf("by default: %+v, %v", s, err)
 	}
 	_, err = readSettings("d", lookup(map[string]string{
-		"PORT": "65533", "SWEEP_INTERVAL": "soon", "AWS_ENDPOINT_URL_SQS": "http://x", "PAYMENT_GATEWAY_URL": "http://x",
+		"PORT": "65533", "SWEEP_INTERVAL": "soon", "CORS_ALLOW_ORIGINS": "https://shop.example/", "AWS_ENDPOINT_URL_SQS": "http://x", "PAYMENT_GATEWAY_URL": "http://x",
 	}))
 	if err == nil {
 		t.Fatal("no error")
 	}
 	line := oneLine(err)
-	for _, name := range []string{"PORT", "SWEEP_INTERVAL", "COMPENSATION_QUEUE_URL", "PAYMENT_GATEWAY_SECRET"} {
+	for _, name := range []string{"PORT", "SWEEP_INTERVAL", "CORS_ALLOW_ORIGINS", "COMPENSATION_QUEUE_URL", "PAYMENT_GATEWAY_SECRET"} {
 		if !strings.Contains(line, name) || strings.Contains(line, "\n") {
 			t.Errorf("%q does not name %s on one line", line, name)
 		}

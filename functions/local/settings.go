@@ -69,6 +69,11 @@ func readSettings(dir string, lookup func(string) (string, bool)) (settings, err
 		}
 		s.sweepInterval = d
 	}
+	for origin := range strings.SplitSeq(s.corsOrigins, ",") {
+		if origin != "" && !isOrigin(strings.TrimSpace(origin)) {
+			fault("CORS_ALLOW_ORIGINS: %q is not an origin like https://shop.example", origin)
+		}
+	}
 	if s.databaseURL != "" && s.functionsURL == "" {
 		fault("DATABASE_URL: MIGRATE_DATABASE_URL needs it, set it too")
 	}
@@ -87,6 +92,12 @@ func readSettings(dir string, lookup func(string) (string, bool)) (settings, err
 		}
 	}
 	return s, errors.Join(faults...)
+}
+
+// isOrigin says that a browser may name itself so, or that all are meant.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return text == "*" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && text == u.Scheme+"://"+u.Host
 }
 
 // reach dials the servers that a URL, or a comma-separated list of them, names, so that one that refuses is told by

@@ -171,6 +171,9 @@ func (r *reader) tuning(c *Config) {
 	c.DatabasePooler = r.flag("DATABASE_POOLER", false)
 	c.UserIDClaim = "sub"
 	if text := r.get("USER_ID_CLAIM"); text != "" {
+		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			r.fault("USER_ID_CLAIM", "%s is not the name of a claim", shown(text))
+		}
 		c.UserIDClaim = text
 	}
 	if text := r.get("LOG_LEVEL"); text != "" {

@@ -107,6 +107,7 @@ func TestFaults(t *testing.T) {
 		{"TLS_REQUIRED", "maybe", `TLS_REQUIRED: "maybe" is neither true nor false`},
 		{"DATABASE_CA", "hush", "DATABASE_CA: not certificates in PEM"},
 		{"REDIS_CA", "-----BEGIN CERTIFICATE-----", "REDIS_CA: not certificates in PEM"},
+		{"USER_ID_CLAIM", "user id", `USER_ID_CLAIM: "user id" is not the name of a claim`},
 		{"LOG_LEVEL", "loud", `LOG_LEVEL: "loud" is none of`},
 		{"DATABASE_URL", "", "DATABASE_URL: missing"},
 		{"DATABASE_URL", "mysql://u:hush@h/d", "DATABASE_URL: not a URL like postgres://"},

@@ -40,6 +40,7 @@ func TestBadStarts(t *testing.T) {
 		{"a number of letters", []string{"MAX_OPEN_HOLDS=many"}, []string{"MAX_OPEN_HOLDS"}},
 		{"two faults", []string{"GATEWAY_TIMEOUT=x", "GATEWAY_SESSION=y"}, []string{"GATEWAY_TIMEOUT", "GATEWAY_SESSION"}},
 		{"an interval of letters", []string{"SWEEP_INTERVAL=soon"}, []string{"SWEEP_INTERVAL"}},
+		{"an origin without a scheme", []string{"CORS_ALLOW_ORIGINS=https://a.example,shop.example"}, []string{"CORS_ALLOW_ORIGINS", "shop.example"}},
 		{"a port of letters", []string{"PORT=http"}, []string{"PORT"}},
 		{"a taken port", []string{"PORT=" + taken}, []string{taken}},
 		{"a database that is not there", []string{"DATABASE_URL=postgres://u:secret@127.0.0.1:1/x"}, []string{"DATABASE_URL"}},

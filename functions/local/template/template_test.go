@@ -118,7 +118,7 @@ func TestOwnTemplateGivesTheOwnersSecretToTheMigrationAlone(t *testing.T) {
 	if !found || strings.Contains(others, owner) {
 		t.Errorf("others than MigrateFunction get %s", owner)
 	}
-	for _, line := range []string{"          DATABASE_URL_ARN: " + used + "\n", "              Resource: " + used + "\n"} {
+	for _, line := range []string{"          DATABASE_URL_ARN: " + used + "\n", "                - " + used + "\n"} {
 		if !strings.Contains(migrate, line) {
 			t.Errorf("MigrateFunction lacks %q", line)
 		}
