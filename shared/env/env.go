@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -154,10 +155,11 @@ func (r *reader) tuning(c *Config) {
 	if c.GatewaySession > 0 && c.GatewaySession <= c.GatewayTimeout {
 		r.fault("GATEWAY_SESSION", "must be longer than GATEWAY_TIMEOUT")
 	}
-	if c.HoldTTL < c.PaymentWindow && c.HoldTTL > 0 {
+	// A function gets what it uses: beside a default, a value says nothing.
+	if r.given("HOLD_TTL", "PAYMENT_WINDOW") && 0 < c.HoldTTL && c.HoldTTL < c.PaymentWindow {
 		r.fault("HOLD_TTL", "must not be shorter than PAYMENT_WINDOW: no charge could begin without lengthening the hold")
 	}
-	if c.PaymentWindow <= c.GatewayTimeout && c.PaymentWindow > 0 {
+	if r.given("PAYMENT_WINDOW", "GATEWAY_TIMEOUT") && 0 < c.PaymentWindow && c.PaymentWindow <= c.GatewayTimeout {
 		r.fault("PAYMENT_WINDOW", "must be longer than GATEWAY_TIMEOUT")
 	}
 	c.MaxOpenHolds = 5
@@ -181,6 +183,11 @@ func (r *reader) tuning(c *Config) {
 			r.fault("LOG_LEVEL", "%s is none of debug, info, warn, error", shown(text))
 		}
 	}
+}
+
+// given says that all of these have been given.
+func (r *reader) given(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return r.get(name) == "" })
 }
 
 func (r *reader) flag(name string, otherwise bool) bool {

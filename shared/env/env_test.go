@@ -93,9 +93,9 @@ func TestFaults(t *testing.T) {
 		{"HOLD_TTL", "24h1s", `HOLD_TTL: "24h1s" is not between`},
 		{"HOLD_TTL", "1\n2", `HOLD_TTL: "1\n2" is not`},
 		{"HOLD_TTL", strings.Repeat("9", 500), `…" is not`},
-		{"HOLD_TTL", "119s", "HOLD_TTL: must not be shorter than PAYMENT_WINDOW"},
-		{"PAYMENT_WINDOW", "301s", "HOLD_TTL: must not be shorter than PAYMENT_WINDOW"},
-		{"PAYMENT_WINDOW", "10s", "PAYMENT_WINDOW: must be longer than GATEWAY_TIMEOUT"},
+		{"HOLD_TTL", "59s", "HOLD_TTL: must not be shorter than PAYMENT_WINDOW"},
+		{"PAYMENT_WINDOW", "91s", "HOLD_TTL: must not be shorter than PAYMENT_WINDOW"},
+		{"PAYMENT_WINDOW", "15s", "PAYMENT_WINDOW: must be longer than GATEWAY_TIMEOUT"},
 		{"PAYMENT_WINDOW", "x", "PAYMENT_WINDOW: "},
 		{"GATEWAY_TIMEOUT", "29s", `GATEWAY_TIMEOUT: "29s" is not between`},
 		{"GATEWAY_SESSION", "5s", "GATEWAY_SESSION: must be longer than GATEWAY_TIMEOUT"},
@@ -129,12 +129,22 @@ func TestFaults(t *testing.T) {
 		{"AWS_ENDPOINT_URL_SQS", "", "AWS_REGION: missing; AWS_ACCESS_KEY_ID: missing; AWS_SECRET_ACCESS_KEY: missing"},
 	} {
 		e := whole()
+		e["HOLD_TTL"], e["PAYMENT_WINDOW"], e["GATEWAY_TIMEOUT"] = "90s", "60s", "15s"
 		e[c.name] = c.value
 		_, err := readFrom(e, all...)
 		if err == nil || !strings.Contains(err.Error(), c.fault) {
 			t.Errorf("%s=%q: %v\nwant %s", c.name, c.value, err, c.fault)
 		} else if strings.Contains(err.Error(), "\n") || c.name != "YPAY_GATEWAY_SECRET_ARN" && strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s=%q: %v", c.name, c.value, err)
+		}
+	}
+}
+
+// A function that is not told of a duration does not hold another one against its default.
+func TestDurationsAreComparedWhereBothAreGiven(t *testing.T) {
+	for _, e := range []map[string]string{{"HOLD_TTL": "2s"}, {"PAYMENT_WINDOW": "4s"}, {"HOLD_TTL": "4s", "PAYMENT_WINDOW": "4s"}, {"GATEWAY_TIMEOUT": "28s", "HOLD_TTL": "2s"}} {
+		if _, err := readFrom(e); err != nil {
+			t.Errorf("%v: %v", e, err)
 		}
 	}
 }

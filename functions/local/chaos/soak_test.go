@@ -91,7 +91,7 @@ func TestThePictureIsOne(t *testing.T) {
 				curves++
 			}
 		}
-		if curves != 13 || strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+		if curves != 14 || strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
 			t.Errorf("%d looks: %d curves in\n%s", len(part), curves, text[:min(len(text), 2000)])
 		}
 	}
