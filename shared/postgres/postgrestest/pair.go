@@ -19,7 +19,7 @@ type Pair struct {
 	primary, standby *Server
 }
 
-// NewPair starts a pair with an empty database for one test, and stops it with the test. Without Postgres on the machine
+// NewPair starts a pair with an empty database, and the functions' login, for one test, and stops it with the test. Without Postgres on the machine
 // it does as URL.
 func NewPair(t testing.TB) *Pair {
 	t.Helper()
@@ -33,6 +33,9 @@ func NewPair(t testing.TB) *Pair {
 
 func (p *Pair) start(ctx context.Context, dir string) (err error) {
 	if p.primary, err = start(ctx, Config{Dir: filepath.Join(dir, "primary")}, syscall.SIGQUIT); err != nil {
+		return err
+	}
+	if _, err := PutLogin(ctx, p.primary.URL()); err != nil {
 		return err
 	}
 	if p.standby, err = start(ctx, Config{Dir: filepath.Join(dir, "standby"), primary: p.primary}, syscall.SIGQUIT); err != nil {
