@@ -20,7 +20,7 @@ BUILD := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 UNRACED := ^TestCrash
 # Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
 # and PgBouncer they would show nothing.
-UNSCALED := TestBadStarts|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample
+UNSCALED := TestBadStarts|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
 # The deployed functions' processor: arm64, or x86_64 (amd64).
 ARCH ?= arm64
 

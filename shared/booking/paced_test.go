@@ -105,7 +105,9 @@ func TestOneMessageAThousandTimes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
+			w.timeout = 5 * time.Second // what a busy machine may need before it sends
 			gateway := w.watchGateway()
+			w.gateway = impatient{w.gateway, w.simulator}
 			b := c.make(w, w.product(1))
 			w.queue.take()
 			gateway.forget()
