@@ -37,8 +37,7 @@ test: go-version ## every test, on real servers, with the race detector
 	@.ci/install servers pgbouncer compiler python
 	@$(MAKE) --no-print-directory build
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 -skip '$(UNRACED)' $$(go list ./... | grep -v /bookingtest)
-	go test -count=1 -run '$(UNRACED)' ./shared/booking
-	go test -count=1 ./shared/booking/bookingtest/...
+	@$(MAKE) --no-print-directory -j2 test-crashes test-memory
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin STACKTEST_BACKEND=scaled go test -race -count=1 -skip '$(UNSCALED)' ./functions/local/stacktest
 
 .PHONY: fuzz
@@ -50,6 +49,13 @@ fuzz-api: servers build ## schemathesis on the running stack and openapi.yaml: F
 	@.ci/install python
 	@$(MAKE) --no-print-directory $(API_FUZZER)
 	@go run ./functions/local/apifuzz -fuzzer $(API_FUZZER) -seconds $(or $(FUZZSECONDS),60) $(SEED:%=-seed %)
+
+# Each of the two keeps one processor at work.
+.PHONY: test-crashes test-memory
+test-crashes:
+	go test -count=1 -run '$(UNRACED)' ./shared/booking
+test-memory:
+	go test -count=1 ./shared/booking/bookingtest/...
 
 .PHONY: simulate
 simulate: go-version ## random worlds with every fault, in memory: SEEDS=20000, or SEED=n to replay one
