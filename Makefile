@@ -53,9 +53,9 @@ fuzz-api: servers build ## schemathesis on the running stack and openapi.yaml: F
 # Each of the two keeps one processor at work.
 .PHONY: test-crashes test-memory
 test-crashes:
-	go test -count=1 -run '$(UNRACED)' ./shared/booking
+	go test -count=1 -timeout 25m -run '$(UNRACED)' ./shared/booking
 test-memory:
-	go test -count=1 ./shared/booking/bookingtest/...
+	go test -count=1 -timeout 25m ./shared/booking/bookingtest/...
 
 .PHONY: simulate
 simulate: go-version ## random worlds with every fault, in memory: SEEDS=20000, or SEED=n to replay one
