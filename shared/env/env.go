@@ -159,9 +159,6 @@ func (r *reader) tuning(c *Config) {
 	if r.given("HOLD_TTL", "PAYMENT_WINDOW") && 0 < c.HoldTTL && c.HoldTTL < c.PaymentWindow {
 		r.fault("HOLD_TTL", "must not be shorter than PAYMENT_WINDOW: no charge could begin without lengthening the hold")
 	}
-	if r.given("PAYMENT_WINDOW", "GATEWAY_TIMEOUT") && 0 < c.PaymentWindow && c.PaymentWindow <= c.GatewayTimeout {
-		r.fault("PAYMENT_WINDOW", "must be longer than GATEWAY_TIMEOUT")
-	}
 	c.MaxOpenHolds = 5
 	if text := r.get("MAX_OPEN_HOLDS"); text != "" {
 		n, err := strconv.Atoi(text)
