@@ -171,6 +171,9 @@ func (s *stack) ownDatabaseURL() (string, error) {
 			return "", err
 		}
 		q.Set("sslrootcert", path)
+		if !q.Has("sslmode") {
+			q.Set("sslmode", "verify-full")
+		}
 	}
 	u.RawQuery = q.Encode()
 	return u.String(), nil

@@ -21,6 +21,7 @@ func newLog(w io.Writer, level slog.Level) *slog.Logger {
 	log := slog.New(slog.NewJSONHandler(escaping{w}, &slog.HandlerOptions{Level: level}))
 	if own {
 		slog.SetDefault(log)
+		slog.SetLogLoggerLevel(slog.LevelError) // they print little, and mostly last words
 	}
 	return log
 }

@@ -65,7 +65,8 @@ func (r *reader) database(to *Secret) func(string) string {
 		switch {
 		case mode == "" && !query.Has("ssl"):
 			mode = "verify-full"
-			if plain && !query.Has("sslrootcert") {
+			vouched := query.Has("sslrootcert") || r.get("DATABASE_CA") != "" || r.get("DATABASE_CA_ARN") != ""
+			if plain && !vouched {
 				mode = "disable"
 			}
 			query.Set("sslmode", mode)
@@ -89,7 +90,7 @@ func (r *reader) database(to *Secret) func(string) string {
 func (r *reader) databaseHost(u *url.URL, query url.Values) string {
 	list := query.Get("host")
 	if list == "" {
-		list = u.Hostname()
+		list = u.Host
 	}
 	if list == "" {
 		list = r.get("PGHOST")
@@ -98,6 +99,12 @@ func (r *reader) databaseHost(u *url.URL, query url.Values) string {
 		return "localhost"
 	}
 	hosts := strings.Split(list, ",")
+	for i, host := range hosts {
+		if bare, _, err := net.SplitHostPort(host); err == nil {
+			hosts[i] = bare
+		}
+		hosts[i] = strings.Trim(hosts[i], "[]")
+	}
 	if i := slices.IndexFunc(hosts, func(host string) bool { return !local(host) }); i >= 0 {
 		return hosts[i]
 	}
@@ -131,10 +138,14 @@ func (r *reader) redis(to *Secret) func(string) string {
 	}
 }
 
-// authority keeps certificates in PEM: who may vouch for a server.
+// authority keeps certificates in PEM: who may vouch for a server beside the system's
+// own, since a proxy in front of a server may have a public certificate.
 func authority(to **x509.CertPool) func(string) string {
 	return func(text string) string {
-		pool := x509.NewCertPool()
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
 		if !pool.AppendCertsFromPEM([]byte(text)) {
 			return "not certificates in PEM"
 		}

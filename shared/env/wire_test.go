@@ -2,12 +2,14 @@ package env
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -41,6 +43,8 @@ func TestWhoIsSpokenToInPlainText(t *testing.T) {
 		{"DATABASE_URL", "postgres://u:hush@127.9.9.9/d?sslmode=require", ""},
 		{"DATABASE_URL", "postgres://u:hush@LOCALHOST/d?sslmode=disable", ""},
 		{"DATABASE_URL", "postgres:///d?host=/run/postgresql&sslmode=disable", ""},
+		{"DATABASE_URL", "postgres://u:hush@localhost:5432,127.0.0.1:5433/d?sslmode=disable", ""},
+		{"DATABASE_URL", "postgres://u:hush@localhost:5432,database.example:5432/d?sslmode=disable", wantsVerify},
 		{"REDIS_URL", "redis://:hush@redis.example", wantsRediss},
 		{"REDIS_URL", "redis://:hush@127.0.0.1,redis://:hush@redis.example", wantsRediss},
 		{"REDIS_URL", "redis://:hush@127.0.0.1,redis.example:6379", wantsRediss},
@@ -98,13 +102,31 @@ func TestWhatIsPutInPlaceOfNothing(t *testing.T) {
 	}
 }
 
+// besideTheSystem is the system's authorities and one more.
+func besideTheSystem(t *testing.T, pem []byte) *x509.CertPool {
+	t.Helper()
+	pool, err := x509.SystemCertPool()
+	if err != nil || !pool.AppendCertsFromPEM(pem) {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+// A database whose authority is given is spoken to over TLS, wherever it is.
+func TestAnAuthorityIsAsked(t *testing.T) {
+	e := map[string]string{"DATABASE_URL": "postgres://u@127.0.0.1/d", "TLS_REQUIRED": "false", "DATABASE_CA": string(servertest.NewAuthority(t).PEM)}
+	if c, err := readFrom(e, Database); err != nil || c.DatabaseURL.Reveal() != "postgres://u@127.0.0.1/d?sslmode=verify-full" {
+		t.Errorf("%s %v", c.DatabaseURL.Reveal(), err)
+	}
+}
+
 func TestAuthorities(t *testing.T) {
 	database, redis := servertest.NewAuthority(t), servertest.NewAuthority(t)
 	environment, _ := secretsManager(t, map[string]func(http.ResponseWriter){"ca": text(string(database.PEM) + string(redis.PEM))})
 	environment["DATABASE_URL"], environment["REDIS_URL"] = whole()["DATABASE_URL"], whole()["REDIS_URL"]
 	environment["DATABASE_CA_ARN"], environment["REDIS_CA"] = arn+"ca", string(redis.PEM)
 	c, err := readFrom(environment, Database, Redis)
-	if err != nil || c.DatabaseCA == nil || c.DatabaseCA.Equal(redis.Pool) || !c.RedisCA.Equal(redis.Pool) {
+	if err != nil || !c.DatabaseCA.Equal(besideTheSystem(t, append(slices.Clone(database.PEM), redis.PEM...))) || !c.RedisCA.Equal(besideTheSystem(t, redis.PEM)) {
 		t.Error(err)
 	}
 	if c, err := readFrom(whole(), all...); err != nil || c.DatabaseCA != nil || c.RedisCA != nil {

@@ -27,6 +27,11 @@ func unusable(err error) error {
 	return errors.New("not a postgres:// URL")
 }
 
+// verifies says that a server's certificate is looked at.
+func verifies(c *tls.Config) bool {
+	return c != nil && (!c.InsecureSkipVerify || c.VerifyPeerCertificate != nil || c.VerifyConnection != nil)
+}
+
 // secure refuses a URL by which the driver would try TLS and go on without it, as it
 // does where nothing is said, and has the authorities vouch for the server.
 func secure(c *pgx.ConnConfig, ca *x509.CertPool) error {
@@ -38,6 +43,9 @@ func secure(c *pgx.ConnConfig, ca *x509.CertPool) error {
 		}
 	}
 	for _, one := range settings {
+		if ca != nil && !verifies(one) {
+			return errors.New("the database's authorities are given, and its URL's sslmode does not ask them: say verify-full")
+		}
 		if one == nil {
 			continue
 		}

@@ -151,8 +151,8 @@ func sixteenBytes(t *testing.T, ca *servertest.Authority, dir string) {
 		t.Fatal(err)
 	}
 	u.Host = servertest.Six(t, u.Host)
-	for _, mode := range []string{"disable", "verify-full"} {
-		if err := verified(t, saying(t, u.String(), "", mode), ca.Pool).Ping(t.Context()); err != nil {
+	for mode, asked := range map[string]*x509.CertPool{"disable": nil, "verify-full": ca.Pool} {
+		if err := verified(t, saying(t, u.String(), "", mode), asked).Ping(t.Context()); err != nil {
 			t.Errorf("%s: %v", mode, err)
 		}
 	}
@@ -216,6 +216,18 @@ func stranger(t *testing.T, answer string) (addr string, heard <-chan []byte) {
 		all <- question
 	}()
 	return listener.Addr().String(), all
+}
+
+// An authority that is given and that nobody would ask is a fault, and no comfort.
+func TestAuthorityThatNobodyAsksIsAFault(t *testing.T) {
+	t.Parallel()
+	ca := servertest.NewAuthority(t).Pool
+	for mode, asks := range map[string]bool{"disable": false, "require": false, "verify-ca": true, "verify-full": true} {
+		_, err := postgres.Open(postgres.Options{URL: "postgres://u:hunter2@database.example/d?sslmode=" + mode, CA: ca})
+		if (err == nil) != asks || err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
 }
 
 // TestNothingFallsBack has URLs by which the driver would try TLS and go on without it.

@@ -9,7 +9,8 @@
 -- takes three times as long as the call.
 --
 -- Each trigger is put in place by itself. It waits for the transactions that write its
--- table, for milliseconds, and holds no second lock while it waits.
+-- table, and everybody who wants to write there waits behind it: a second at most, then
+-- the migration fails, and goes on from there when it is run again.
 
 -- refuse ends whatever a trigger has found, whoever runs it by whatever right; but for
 -- the table's owner in person (not in a routine that was called by somebody else), who
@@ -83,32 +84,28 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
-CREATE OR REPLACE TRIGGER booking_begins BEFORE INSERT ON booking
-    FOR EACH ROW WHEN (NEW.status <> 'INIT') EXECUTE FUNCTION guard();
-CREATE OR REPLACE TRIGGER booking_moves BEFORE UPDATE ON booking
-    FOR EACH ROW EXECUTE FUNCTION booking_moves();
-CREATE OR REPLACE TRIGGER booking_stays BEFORE DELETE OR TRUNCATE ON booking
-    FOR EACH STATEMENT EXECUTE FUNCTION guard();
-
-CREATE OR REPLACE TRIGGER payment_begins BEFORE INSERT ON payment
-    FOR EACH ROW WHEN (NEW.status <> 'READY') EXECUTE FUNCTION guard();
-CREATE OR REPLACE TRIGGER payment_moves BEFORE UPDATE ON payment
-    FOR EACH ROW EXECUTE FUNCTION payment_moves();
-CREATE OR REPLACE TRIGGER payment_stays BEFORE DELETE OR TRUNCATE ON payment
-    FOR EACH STATEMENT EXECUTE FUNCTION guard();
-
-CREATE OR REPLACE TRIGGER payment_attempt_begins BEFORE INSERT ON payment_attempt
-    FOR EACH ROW WHEN (NEW.state NOT IN ('REQUESTED', 'PENDING')) EXECUTE FUNCTION guard();
-CREATE OR REPLACE TRIGGER payment_attempt_moves BEFORE UPDATE ON payment_attempt
-    FOR EACH ROW EXECUTE FUNCTION payment_attempt_moves();
-CREATE OR REPLACE TRIGGER payment_attempt_goes BEFORE DELETE ON payment_attempt
-    FOR EACH ROW WHEN (OLD.state NOT IN ('REQUESTED', 'UNKNOWN')) EXECUTE FUNCTION guard();
-CREATE OR REPLACE TRIGGER payment_attempt_stays BEFORE TRUNCATE ON payment_attempt
-    FOR EACH STATEMENT EXECUTE FUNCTION guard();
-
-CREATE OR REPLACE TRIGGER point_ledger_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON point_ledger
-    FOR EACH STATEMENT EXECUTE FUNCTION guard();
-CREATE OR REPLACE TRIGGER stock_adjustment_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON stock_adjustment
-    FOR EACH STATEMENT EXECUTE FUNCTION guard();
-CREATE OR REPLACE TRIGGER booking_event_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON booking_event
-    FOR EACH STATEMENT EXECUTE FUNCTION guard();
+-- +goose StatementBegin
+DO $$
+DECLARE one text;
+BEGIN
+    FOREACH one IN ARRAY ARRAY[
+        $t$booking_begins BEFORE INSERT ON booking FOR EACH ROW WHEN (NEW.status <> 'INIT') EXECUTE FUNCTION guard()$t$,
+        $t$booking_moves BEFORE UPDATE ON booking FOR EACH ROW EXECUTE FUNCTION booking_moves()$t$,
+        $t$booking_stays BEFORE DELETE OR TRUNCATE ON booking FOR EACH STATEMENT EXECUTE FUNCTION guard()$t$,
+        $t$payment_begins BEFORE INSERT ON payment FOR EACH ROW WHEN (NEW.status <> 'READY') EXECUTE FUNCTION guard()$t$,
+        $t$payment_moves BEFORE UPDATE ON payment FOR EACH ROW EXECUTE FUNCTION payment_moves()$t$,
+        $t$payment_stays BEFORE DELETE OR TRUNCATE ON payment FOR EACH STATEMENT EXECUTE FUNCTION guard()$t$,
+        $t$payment_attempt_begins BEFORE INSERT ON payment_attempt FOR EACH ROW WHEN (NEW.state NOT IN ('REQUESTED', 'PENDING')) EXECUTE FUNCTION guard()$t$,
+        $t$payment_attempt_moves BEFORE UPDATE ON payment_attempt FOR EACH ROW EXECUTE FUNCTION payment_attempt_moves()$t$,
+        $t$payment_attempt_goes BEFORE DELETE ON payment_attempt FOR EACH ROW WHEN (OLD.state NOT IN ('REQUESTED', 'UNKNOWN')) EXECUTE FUNCTION guard()$t$,
+        $t$payment_attempt_stays BEFORE TRUNCATE ON payment_attempt FOR EACH STATEMENT EXECUTE FUNCTION guard()$t$,
+        $t$point_ledger_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON point_ledger FOR EACH STATEMENT EXECUTE FUNCTION guard()$t$,
+        $t$stock_adjustment_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON stock_adjustment FOR EACH STATEMENT EXECUTE FUNCTION guard()$t$,
+        $t$booking_event_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON booking_event FOR EACH STATEMENT EXECUTE FUNCTION guard()$t$
+    ] LOOP
+        SET LOCAL lock_timeout = '1s';
+        EXECUTE 'CREATE OR REPLACE TRIGGER ' || one;
+        COMMIT;
+    END LOOP;
+END $$;
+-- +goose StatementEnd

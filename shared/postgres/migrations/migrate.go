@@ -35,8 +35,8 @@ type Report struct {
 
 // Run brings the schema to this program's version, forward only, and then puts
 // every routine in place as this program has it. Several may run at once: one works
-// and the others wait. Died half way: each file is a transaction, and the next run
-// goes on.
+// and the others wait. Died half way: each file is a transaction, or can be run again,
+// and the next run goes on.
 func Run(ctx context.Context, o postgres.Options) (Report, error) {
 	done := Report{Applied: []string{}}
 	config, err := postgres.Settings(o)
