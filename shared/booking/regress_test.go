@@ -87,6 +87,7 @@ func (s slowRead) GatePlaces(ctx context.Context, product int64, users []int64) 
 
 func TestApprovesAtOnceWarmAColdGate(t *testing.T) {
 	w := newWorld(t)
+	w.timeout = 5 * time.Second // twenty new connections at once come before anything is sent
 	product := w.product(20)
 	bookings := make([]booking.Booking, 20)
 	for i := range bookings {
