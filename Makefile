@@ -18,6 +18,8 @@ BOOTSTRAPS := $(FUNCTIONS:%=$(LOCAL)/bin/%Function/bootstrap)
 BUILD := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 # One process after the other dies in these: a race has nobody to run, and the detector takes thrice the time.
 UNRACED := ^TestCrash
+# Each of these fills a machine by itself, and looks at the clock.
+BUSY := stayhold/(functions/local/(chaos|stacktest)|shared/booking)$$
 # Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
 # and PgBouncer they would show nothing.
 UNSCALED := TestBadStarts|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
@@ -36,7 +38,8 @@ run: servers build ## sell rooms on this machine: the whole stack, until Ctrl-C
 test: go-version ## every test, on real servers, with the race detector
 	@.ci/install servers pgbouncer compiler python
 	@$(MAKE) --no-print-directory build
-	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 -skip '$(UNRACED)' $$(go list ./... | grep -v /bookingtest)
+	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 -skip '$(UNRACED)' $$(go list ./... | grep -vE '/bookingtest|$(BUSY)')
+	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -p 1 -count=1 -skip '$(UNRACED)' $$(go list ./... | grep -E '$(BUSY)')
 	@$(MAKE) --no-print-directory -j2 test-crashes test-memory
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin STACKTEST_BACKEND=scaled go test -race -count=1 -skip '$(UNSCALED)' ./functions/local/stacktest
 
