@@ -3,6 +3,7 @@ package paymentgateway
 import (
 	"encoding/json"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,10 @@ func FuzzAlteredSuccess(f *testing.F) {
 			}
 			return string(out)
 		}
+		if !json.Valid([]byte(amount)) {
+			return // it may be an amount with more members behind it
+		}
+		amount = strings.Trim(amount, " \t\r\n")
 		body := object("orderId", text(order), "paymentKey", text(key), "totalAmount", amount, "card", "")
 		body = body[:len(body)-1] + "," + text(name) + ":" + value + "}"
 		servertest.Cost(t, 2*time.Second, func() {
