@@ -1,6 +1,6 @@
 // Package postgrestest runs a real Postgres from the binaries installed on this machine: a durable one for the local
 // stack (Start), a fleeting one for each test binary (Main, URL, Database), a primary with a synchronous standby behind one
-// address (StartPair), a proxy in front of any of them that counts round trips and loses what it is told to lose (Proxy),
+// address (NewPair), a proxy in front of any of them that counts round trips and loses what it is told to lose (Proxy),
 // and a PgBouncer in transaction mode (StartPooler).
 //
 // Invariants: it listens on 127.0.0.1 only and wants a random password; one living process per folder, held by a lock;
