@@ -23,8 +23,6 @@ BUSY := stayhold/(functions/local/(chaos|stacktest)|shared/booking)$$
 # Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
 # and PgBouncer they would show nothing.
 UNSCALED := TestBadStarts|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
-# The deployed functions' processor: arm64, or x86_64 (amd64).
-ARCH ?= arm64
 
 .PHONY: help
 help: ## this list
@@ -122,10 +120,6 @@ clean-data: ## forget every local booking, charge and key (not while the stack r
 	done; \
 	if [ -d $(LOCAL) ]; then find $(LOCAL) -mindepth 1 -maxdepth 1 ! -name bin ! -name tools ! -name 'venv*' -exec rm -rf {} +; fi; \
 	echo "the local data is gone"
-
-# What sam build calls for each function (BuildMethod: makefile).
-build-%Function:
-	GOOS=linux GOARCH=$(ARCH:x86_64=amd64) $(BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$$(echo $* | tr A-Z a-z)
 
 # Go's own cache knows what is up to date: ask it every time.
 .PHONY: always

@@ -48,8 +48,9 @@ func TestVariablesAreTheTemplatesWithLocalValues(t *testing.T) {
 		passed: map[string]string{"HOLD_TTL": "5s", "MAX_OPEN_HOLDS": "9"},
 	}}
 	got := s.variables(template.Function{Environment: map[string]string{
-		"DATABASE_URL_ARN": "", "PAYMENT_GATEWAY_SECRET_ARN": "", "PAYMENT_GATEWAY_URL": "https://real",
-		"COMPENSATION_QUEUE_URL": "http://template", "HOLD_TTL": "300s", "USER_ID_CLAIM": "sub",
+		"DATABASE_URL": "", "DATABASE_URL_ARN": "", "PAYMENT_GATEWAY_SECRET": "", "PAYMENT_GATEWAY_SECRET_ARN": "",
+		"PAYMENT_GATEWAY_URL": "https://real", "COMPENSATION_QUEUE_URL": "http://template", "AWS_ENDPOINT_URL_SQS": "",
+		"HOLD_TTL": "300s", "USER_ID_CLAIM": "sub",
 	}})
 	slices.Sort(got)
 	want := []string{
@@ -59,7 +60,7 @@ func TestVariablesAreTheTemplatesWithLocalValues(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	owner := s.variables(template.Function{Name: migrateFunction, Environment: map[string]string{"DATABASE_URL_ARN": ""}})
+	owner := s.variables(template.Function{Name: migrateFunction, Environment: map[string]string{"DATABASE_URL": "", "DATABASE_URL_ARN": ""}})
 	if !slices.Equal(owner, []string{"DATABASE_URL=postgres://owner"}) {
 		t.Errorf("the migration's: %v", owner)
 	}

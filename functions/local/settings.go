@@ -22,7 +22,7 @@ const (
 // passedOn are the variables that reach those functions whose environment in the template names them.
 var passedOn = []string{
 	"HOLD_TTL", "PAYMENT_WINDOW", "GATEWAY_TIMEOUT", "GATEWAY_SESSION", "SWEEP_GRACE", "MAX_OPEN_HOLDS", "DATABASE_POOLER",
-	"DATABASE_CA", "REDIS_CA", "TLS_REQUIRED",
+	"DATABASE_CA", "REDIS_CA", "TLS_REQUIRED", "LOG_LEVEL",
 }
 
 // settings are the environment variables of the local stack. What is empty is started here.

@@ -182,7 +182,8 @@ func (s *stack) pool(f template.Function) (*sandbox.Pool, error) {
 }
 
 // variables is a function's environment: what the template says, with local values for what is the account's, and
-// with what the environment of the stack overrides. A secret that is named by ARN is given itself.
+// with what the environment of the stack overrides. What the template leaves empty is not there, and a secret is given
+// itself: its ARN is the account's.
 func (s *stack) variables(f template.Function) []string {
 	database := s.functionsURL
 	if f.Name == migrateFunction {
@@ -192,13 +193,12 @@ func (s *stack) variables(f template.Function) []string {
 		"DATABASE_URL": database, "REDIS_URL": s.redisURL,
 		"PAYMENT_GATEWAY_URL": s.gatewayURL, "PAYMENT_GATEWAY_SECRET": s.gatewaySecret,
 		"YPAY_GATEWAY_URL": s.ypayURL, "YPAY_GATEWAY_SECRET": s.ypaySecret,
-		"COMPENSATION_QUEUE_URL": s.queueURL,
+		"COMPENSATION_QUEUE_URL": s.queueURL, "AWS_ENDPOINT_URL_SQS": s.sqsEndpoint,
 		// What is brought may be a container's, on a network of this machine.
 		"TLS_REQUIRED": "false",
 	}
 	var out []string
 	for name, value := range f.Environment {
-		name = strings.TrimSuffix(name, "_ARN")
 		if v, ok := own[name]; ok {
 			value = v
 		}
@@ -208,9 +208,6 @@ func (s *stack) variables(f template.Function) []string {
 		if value != "" {
 			out = append(out, name+"="+value)
 		}
-	}
-	if _, sends := f.Environment["COMPENSATION_QUEUE_URL"]; sends {
-		out = append(out, "AWS_ENDPOINT_URL_SQS="+s.sqsEndpoint)
 	}
 	return out
 }

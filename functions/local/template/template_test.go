@@ -64,15 +64,16 @@ func TestOwnTemplateHasEveryFunctionAndRoute(t *testing.T) {
 	}
 }
 
-// variableOf names the environment variable behind each field of env.Config that a function's main may use.
-var variableOf = map[string]string{
-	"DatabaseURL": "DATABASE_URL_ARN", "DatabasePooler": "DATABASE_POOLER", "RedisURL": "REDIS_URL_ARN",
-	"DatabaseCA": "DATABASE_CA_ARN", "RedisCA": "REDIS_CA_ARN",
-	"PaymentGatewayURL": "PAYMENT_GATEWAY_URL", "PaymentGatewaySecret": "PAYMENT_GATEWAY_SECRET_ARN",
-	"YPayGatewayURL": "YPAY_GATEWAY_URL", "YPayGatewaySecret": "YPAY_GATEWAY_SECRET_ARN",
-	"CompensationQueueURL": "COMPENSATION_QUEUE_URL", "HoldTTL": "HOLD_TTL", "PaymentWindow": "PAYMENT_WINDOW",
-	"GatewayTimeout": "GATEWAY_TIMEOUT", "GatewaySession": "GATEWAY_SESSION", "SweepGrace": "SWEEP_GRACE",
-	"MaxOpenHolds": "MAX_OPEN_HOLDS", "UserIDClaim": "USER_ID_CLAIM",
+// variableOf names the environment variables behind each field of env.Config that a function's main may use.
+var variableOf = map[string][]string{
+	"DatabaseURL": {"DATABASE_URL", "DATABASE_URL_ARN"}, "DatabaseCA": {"DATABASE_CA", "DATABASE_CA_ARN"},
+	"RedisURL": {"REDIS_URL", "REDIS_URL_ARN"}, "RedisCA": {"REDIS_CA", "REDIS_CA_ARN"},
+	"PaymentGatewayURL": {"PAYMENT_GATEWAY_URL"}, "PaymentGatewaySecret": {"PAYMENT_GATEWAY_SECRET", "PAYMENT_GATEWAY_SECRET_ARN"},
+	"YPayGatewayURL": {"YPAY_GATEWAY_URL"}, "YPayGatewaySecret": {"YPAY_GATEWAY_SECRET", "YPAY_GATEWAY_SECRET_ARN"},
+	"CompensationQueueURL": {"COMPENSATION_QUEUE_URL"}, "SQSEndpoint": {"AWS_ENDPOINT_URL_SQS"},
+	"HoldTTL": {"HOLD_TTL"}, "PaymentWindow": {"PAYMENT_WINDOW"},
+	"GatewayTimeout": {"GATEWAY_TIMEOUT"}, "GatewaySession": {"GATEWAY_SESSION"}, "SweepGrace": {"SWEEP_GRACE"},
+	"MaxOpenHolds": {"MAX_OPEN_HOLDS"}, "UserIDClaim": {"USER_ID_CLAIM"}, "LogLevel": {"LOG_LEVEL"},
 }
 
 // A variable that a main uses and the template lacks would silently have its default; one that is there without use is a
@@ -86,10 +87,11 @@ func TestOwnTemplateGivesEachFunctionExactlyWhatItsMainUses(t *testing.T) {
 			t.Errorf("%s: %v", f.Name, err)
 			continue
 		}
-		// Whatever a function does with the database, it may do through a pooler; and all that it speaks with is judged.
-		want := map[string]bool{"DATABASE_POOLER": true, "TLS_REQUIRED": true}
+		// Whatever a function does with the database, it may do through a pooler; all that it speaks with is judged; and
+		// somebody answers for its secrets.
+		want := map[string]bool{"DATABASE_POOLER": true, "TLS_REQUIRED": true, "AWS_ENDPOINT_URL_SECRETS_MANAGER": true}
 		for _, match := range used.FindAllStringSubmatch(string(text), -1) {
-			if name, ok := variableOf[match[1]]; ok {
+			for _, name := range variableOf[match[1]] {
 				want[name] = true
 			}
 		}
