@@ -21,13 +21,15 @@ import (
 func main() {
 	ctx := context.Background()
 	cfg := env.Use(env.Read(ctx, env.Database, env.Redis, env.Gateway))
-	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler}))
+	db := env.Use(postgres.Open(postgres.Options{
+		URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler, Token: cfg.DatabaseToken(),
+	}))
 	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal(), CA: cfg.RedisCA}))
 	pay := paymentgateway.New(paymentgateway.Options{
 		CardURL: cfg.PaymentGatewayURL, CardSecret: cfg.PaymentGatewaySecret.Reveal(),
 		YPayURL: cfg.YPayGatewayURL, YPaySecret: cfg.YPayGatewaySecret.Reveal(), Timeout: cfg.GatewayTimeout,
 	})
-	edge := api.New(api.Options{LogLevel: cfg.LogLevel})
+	edge := api.New(api.Options{LogLevel: cfg.LogLevel, Namespace: cfg.MetricsNamespace})
 
 	step := booking.Compensate{
 		Store: db, Gate: gate, Gateway: pay,

@@ -20,14 +20,16 @@ import (
 func main() {
 	ctx := context.Background()
 	cfg := env.Use(env.Read(ctx, env.Database, env.Redis, env.Queue))
-	db := env.Use(postgres.Open(postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler}))
+	db := env.Use(postgres.Open(postgres.Options{
+		URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Pooler: cfg.DatabasePooler, Token: cfg.DatabaseToken(),
+	}))
 	gate := env.Use(hold.New(hold.Options{URL: cfg.RedisURL.Reveal(), CA: cfg.RedisCA}))
 	out := queue.New(queue.Options{
 		QueueURL: cfg.CompensationQueueURL, Endpoint: cfg.SQSEndpoint, Region: cfg.Region,
 		AccessKeyID: cfg.AccessKeyID, SecretAccessKey: cfg.SecretAccessKey.Reveal(), SessionToken: cfg.SessionToken.Reveal(),
 	})
 	step := booking.Complete{Store: db, Gate: gate, Queue: out, Window: cfg.PaymentWindow}
-	edge := api.New(api.Options{UserIDClaim: cfg.UserIDClaim, Recaller: step, LogLevel: cfg.LogLevel})
+	edge := api.New(api.Options{UserIDClaim: cfg.UserIDClaim, Recaller: step, LogLevel: cfg.LogLevel, Namespace: cfg.MetricsNamespace})
 
 	gate.Connect(ctx)
 	db.Connect(ctx)

@@ -106,7 +106,9 @@ func (s *stack) startDatabase(ctx context.Context) error {
 		return err
 	}
 	s.databaseURL = running.URL()
-	return nil
+	s.functionsURL = postgrestest.Functions(s.databaseURL)
+	s.functionsLogin, err = postgrestest.Login(s.databaseURL)
+	return err
 }
 
 // startGate starts Redis after the database was looked at: holds of a database that was emptied must not come back.

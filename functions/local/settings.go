@@ -27,20 +27,21 @@ var passedOn = []string{
 
 // settings are the environment variables of the local stack. What is empty is started here.
 type settings struct {
-	dir           string
-	port          int
-	databaseURL   string // of the owner, who migrates and arranges rows
-	functionsURL  string // of the login that the functions have
-	redisURL      string
-	sqsEndpoint   string
-	queueURL      string
-	gatewayURL    string
-	gatewaySecret string
-	ypayURL       string
-	ypaySecret    string
-	corsOrigins   string
-	sweepInterval time.Duration
-	passed        map[string]string
+	dir            string
+	port           int
+	databaseURL    string // of the owner, who migrates and arranges rows
+	functionsURL   string // of the login that the functions have
+	functionsLogin string // which the migration makes, on a server that was started here
+	redisURL       string
+	sqsEndpoint    string
+	queueURL       string
+	gatewayURL     string
+	gatewaySecret  string
+	ypayURL        string
+	ypaySecret     string
+	corsOrigins    string
+	sweepInterval  time.Duration
+	passed         map[string]string
 }
 
 // readSettings reads the environment and names every fault in one error.

@@ -16,7 +16,6 @@ import (
 	"stayhold/functions/local/invokeapi"
 	"stayhold/functions/local/sandbox"
 	"stayhold/functions/local/template"
-	"stayhold/shared/postgres/postgrestest"
 )
 
 const (
@@ -194,6 +193,7 @@ func (s *stack) variables(f template.Function) []string {
 		"PAYMENT_GATEWAY_URL": s.gatewayURL, "PAYMENT_GATEWAY_SECRET": s.gatewaySecret,
 		"YPAY_GATEWAY_URL": s.ypayURL, "YPAY_GATEWAY_SECRET": s.ypaySecret,
 		"COMPENSATION_QUEUE_URL": s.queueURL, "AWS_ENDPOINT_URL_SQS": s.sqsEndpoint,
+		"FUNCTIONS_LOGIN": s.functionsLogin,
 		// What is brought may be a container's, on a network of this machine.
 		"TLS_REQUIRED": "false",
 	}
@@ -242,12 +242,6 @@ func (s *stack) migrate(ctx context.Context) error {
 		what = "applied " + strings.Join(done.Applied, ", ")
 	}
 	s.out.printf("%-12s %s  (%.1f s)", "migrations", what, time.Since(began).Seconds())
-	// The login of a server that was started here. A deployer makes his own, and grants it the same role.
-	if s.functionsURL == "" {
-		if s.functionsURL, err = postgrestest.PutLogin(ctx, s.databaseURL); err != nil {
-			return err
-		}
-	}
 	return s.seed(ctx)
 }
 

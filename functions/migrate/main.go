@@ -1,5 +1,5 @@
 // Migrate is MigrateFunction: invoked before a deployment's traffic, it brings the
-// database to this version's schema, forward only.
+// database to this version's schema, forward only, and lets the functions in.
 //
 // Stopped half way, the next invocation goes on with the file that was not done.
 package main
@@ -16,11 +16,15 @@ import (
 )
 
 func main() {
-	cfg := env.Use(env.Read(context.Background(), env.Database))
-	edge := api.New(api.Options{LogLevel: cfg.LogLevel})
+	cfg := env.Use(env.Read(context.Background(), env.Database, env.Migration))
+	edge := api.New(api.Options{LogLevel: cfg.LogLevel, Namespace: cfg.MetricsNamespace})
+	database := postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA, Token: cfg.DatabaseToken()}
 
 	lambda.Start(edge.Migrate(func(ctx context.Context) ([]string, int64, error) {
-		done, err := migrations.Run(ctx, postgres.Options{URL: cfg.DatabaseURL.Reveal(), CA: cfg.DatabaseCA})
+		done, err := migrations.Run(ctx, database)
+		if login := cfg.FunctionsLogin; err == nil && login.Username != "" {
+			err = migrations.LetIn(ctx, database, login.Username, login.Password.Reveal())
+		}
 		return done.Applied, done.Version, err
 	}))
 }

@@ -191,6 +191,9 @@ func audit(f *faults, v *value) func(context.Context, Operations, *call) (any, e
 		for i, b := range breaches {
 			list[i] = breachJSON{b.Invariant, b.Detail, append([]int64{}, b.BookingIDs...)}
 		}
+		if err == nil && productID == 0 {
+			c.gauges = []gauge{{metric{"AuditViolations", "Count"}, int64(len(list))}}
+		}
 		return map[string]any{"violations": list}, err
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -202,32 +203,61 @@ func TestAuditWithoutALedgerIsAnAuditStill(t *testing.T) {
 
 func TestSweepAndMigrate(t *testing.T) {
 	b := newBench()
-	report := booking.SweepReport{Lapsed: 2, Stuck: 3, Faults: []string{}}
-	out, err := b.Sweep(func(context.Context) (booking.SweepReport, error) { return report, booking.ErrUnavailable }).
-		Invoke(context.Background(), []byte("anything"))
+	report := booking.SweepReport{Lapsed: 2, Reconciled: 9, Faults: []string{}}
+	left := booking.Outstanding{UnknownCharge: 1, PendingRefund: 2, StuckRefunds: 3, UnsentMessage: 4, LapsedHold: 5}
+	out, err := b.Sweep(func(context.Context) (booking.SweepReport, error) { return report, booking.ErrUnavailable },
+		func(context.Context) (booking.Outstanding, error) { return left, nil }).Invoke(context.Background(), []byte("anything"))
 	if err != nil || !strings.Contains(string(out), `"lapsed":2`) || !strings.Contains(b.log.String(), "DEPENDENCY_UNAVAILABLE") {
 		t.Errorf("%s %v\n%s", out, err, b.log)
 	}
-	// The alarm's metric has no dimension: it is the same one however a sweep ends.
-	var line struct {
-		AWS struct {
-			CloudWatchMetrics []struct {
-				Dimensions [][]string
-				Metrics    []struct{ Name string }
-			}
-		} `json:"_aws"`
-		RefundsStuck int
+	watches(t, b, object{
+		"GateDrift": 9.0, "UnknownChargeAge": 1.0, "PendingRefundAge": 2.0, "RefundsStuck": 3.0, "UnsentMessageAge": 4.0, "LapsedHoldAge": 5.0,
+	})
+	// What cannot be read is missing, which an alarm sees too; zeros would say that all is well.
+	b = newBench()
+	out, err = b.Sweep(func(context.Context) (booking.SweepReport, error) { return report, nil },
+		func(context.Context) (booking.Outstanding, error) { return booking.Outstanding{}, booking.ErrUnavailable }).Invoke(context.Background(), nil)
+	if err != nil || !strings.Contains(string(out), `"lapsed":2`) || !strings.Contains(b.log.String(), "DEPENDENCY_UNAVAILABLE") {
+		t.Errorf("%s %v\n%s", out, err, b.log)
 	}
-	if err := json.Unmarshal(b.metrics.Bytes(), &line); err != nil || len(line.AWS.CloudWatchMetrics) != 2 {
-		t.Fatalf("%s: %v", b.metrics, err)
-	}
-	watched := line.AWS.CloudWatchMetrics[1]
-	if line.RefundsStuck != 3 || watched.Metrics[0].Name != "RefundsStuck" || len(watched.Dimensions) != 1 || len(watched.Dimensions[0]) != 0 {
-		t.Errorf("%s", b.metrics)
-	}
+	watches(t, b, object{})
 	out, err = b.Migrate(func(context.Context) ([]string, int64, error) { return nil, 4, nil }).Invoke(context.Background(), nil)
 	if err != nil || string(out) != `{"applied":[],"version":4}` {
 		t.Errorf("%s %v", out, err)
 	}
 	refused(t, b.Migrate(func(context.Context) ([]string, int64, error) { return nil, 0, errors.New("x") }), "{}", "INTERNAL")
+}
+
+// An audit of everything is watched; one of a product is not, which would hide what another one has.
+func TestAuditIsWatched(t *testing.T) {
+	for payload, want := range map[string]object{`{"action":"audit"}`: {"AuditViolations": 1.0}, `{"action":"audit","productId":1}`: {}} {
+		b := newBench()
+		if _, err := b.Admin(&operator{}).Invoke(t.Context(), []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+		watches(t, b, want)
+	}
+}
+
+// watches looks at the metrics that alarms watch: those without a dimension, which are the same ones whatever becomes of
+// a call.
+func watches(t *testing.T, b bench, want object) {
+	t.Helper()
+	var line object
+	if err := json.Unmarshal(b.metrics.Bytes(), &line); err != nil {
+		t.Fatalf("%s: %v", b.metrics, err)
+	}
+	got := object{}
+	for _, d := range line["_aws"].(object)["CloudWatchMetrics"].([]any) {
+		if sets := d.(object)["Dimensions"].([]any); len(sets) != 1 || len(sets[0].([]any)) != 0 {
+			continue
+		}
+		for _, m := range d.(object)["Metrics"].([]any) {
+			name := m.(object)["Name"].(string)
+			got[name] = line[name]
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("watched %v, want %v", got, want)
+	}
 }

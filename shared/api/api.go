@@ -33,6 +33,7 @@ const answerTime = 500 * time.Millisecond
 type Options struct {
 	UserIDClaim string           // the claim that bears the user's id; empty: sub
 	Recaller    booking.Recaller // finds stored outcomes; needed by the POST handlers
+	Namespace   string           // of the metrics; empty: Stayhold
 	LogLevel    slog.Level
 	Log         io.Writer // nil: stderr
 	Metrics     io.Writer // nil: stdout
@@ -41,11 +42,12 @@ type Options struct {
 // Edge makes the handlers of one process and writes their log and metrics. It is safe
 // for concurrent use.
 type Edge struct {
-	claim    string
-	recaller booking.Recaller
-	log      *slog.Logger
-	metrics  io.Writer
-	warm     atomic.Bool
+	claim     string
+	recaller  booking.Recaller
+	namespace string
+	log       *slog.Logger
+	metrics   io.Writer
+	warm      atomic.Bool
 }
 
 // New returns an Edge.
@@ -53,10 +55,16 @@ func New(o Options) *Edge {
 	if o.UserIDClaim == "" {
 		o.UserIDClaim = "sub"
 	}
+	if o.Namespace == "" {
+		o.Namespace = "Stayhold"
+	}
 	if o.Metrics == nil {
 		o.Metrics = os.Stdout
 	}
-	return &Edge{claim: o.UserIDClaim, recaller: o.Recaller, log: newLog(o.Log, o.LogLevel), metrics: o.Metrics}
+	return &Edge{
+		claim: o.UserIDClaim, recaller: o.Recaller, namespace: o.Namespace,
+		log: newLog(o.Log, o.LogLevel), metrics: o.Metrics,
+	}
 }
 
 // handler implements lambda.Handler: raw bytes in, raw bytes out.

@@ -29,8 +29,7 @@ type call struct {
 	deferred  error // what failed after the commit, and rows still command
 	began     time.Time
 	cold      bool
-
-	refundsStuck *int // of a sweep
+	gauges    []gauge
 }
 
 // begin starts the record of an invocation. Without a requestID that can be one it bears
@@ -109,19 +108,28 @@ func (c *call) end(ctx context.Context, more ...slog.Attr) {
 		attrs = append(attrs, slog.String("deferred", clipped(c.deferred.Error())))
 		level = slog.LevelWarn
 	}
-	if c.status >= 500 || c.code == booking.ErrInternal.Code {
+	if c.isFault() {
 		level = slog.LevelError
 	}
 	c.edge.log.LogAttrs(ctx, level, "call", attrs...)
 	c.measure(millis)
 }
 
-// measure writes CloudWatch's embedded metric format, one object on one line.
+// metric is one value's name and unit.
+type metric struct {
+	Name string
+	Unit string
+}
+
+// gauge is a value of the whole deployment that an alarm watches.
+type gauge struct {
+	metric
+	value int64
+}
+
+// measure writes CloudWatch's embedded metric format, one object on one line. Each set of
+// dimensions costs its metrics anew, so the codes have their times alone.
 func (c *call) measure(millis float64) {
-	type metric struct {
-		Name string
-		Unit string
-	}
 	type directive struct {
 		Namespace  string
 		Dimensions [][]string
@@ -131,33 +139,46 @@ func (c *call) measure(millis float64) {
 		Timestamp         int64
 		CloudWatchMetrics []directive
 	}
-	cold := 0
-	if c.cold {
-		cold = 1
-	}
-	meta := metadata{time.Now().UnixMilli(), []directive{{
-		"Stayhold", [][]string{{"Function", "Route", "Code"}},
-		[]metric{{"Millis", "Milliseconds"}, {"ColdStart", "Count"}},
-	}}}
-	if c.refundsStuck != nil { // an alarm watches it, whatever became of the rest of the sweep
-		meta.CloudWatchMetrics = append(meta.CloudWatchMetrics,
-			directive{"Stayhold", [][]string{{}}, []metric{{"RefundsStuck", "Count"}}})
+	space := c.edge.namespace
+	meta := metadata{time.Now().UnixMilli(), []directive{
+		{space, [][]string{{"Function", "Route", "Code"}}, []metric{{"Millis", "Milliseconds"}}},
+		{space, [][]string{{"Function"}}, []metric{{"ColdStart", "Count"}, {"Fault", "Count"}}},
+	}}
+	var values []byte
+	if len(c.gauges) > 0 {
+		watched := directive{Namespace: space, Dimensions: [][]string{{}}}
+		for _, g := range c.gauges {
+			watched.Metrics = append(watched.Metrics, g.metric)
+			values = fmt.Appendf(values, ",%q:%d", g.Name, g.value)
+		}
+		meta.CloudWatchMetrics = append(meta.CloudWatchMetrics, watched)
 	}
 	line, err := json.Marshal(struct {
-		AWS          metadata `json:"_aws"`
-		Function     string
-		Route        string
-		Code         string
-		Millis       float64
-		ColdStart    int
-		RefundsStuck *int `json:",omitempty"`
-	}{meta, c.function, c.route, c.code, millis, cold, c.refundsStuck})
+		AWS       metadata `json:"_aws"`
+		Function  string
+		Route     string
+		Code      string
+		Millis    float64
+		ColdStart int
+		Fault     int
+	}{meta, c.function, c.route, c.code, millis, one(c.cold), one(c.isFault())})
 	if err == nil {
-		_, err = c.edge.metrics.Write(append(line, '\n'))
+		line = append(append(line[:len(line)-1], values...), "}\n"...)
+		_, err = c.edge.metrics.Write(line)
 	}
 	if err != nil {
 		c.edge.log.Error("metrics", "error", err.Error())
 	}
+}
+
+// isFault says that the call ended in what is ours to put right, not the caller's.
+func (c *call) isFault() bool { return c.status >= 500 || c.code == booking.ErrInternal.Code }
+
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // title makes a code readable: SOLD_OUT becomes "Sold out".

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -71,16 +70,20 @@ func misdirected(payload []byte) error {
 }
 
 // Sweep handles the schedule, whose payload says nothing. A run that failed in part
-// answers with its report, and its code is in log and metrics.
-func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error)) lambda.Handler {
+// answers with its report, and its code is in log and metrics. What is outstanding after
+// it is there for the alarms; where it cannot be read it is missing.
+func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error), outstanding func(context.Context) (booking.Outstanding, error)) lambda.Handler {
 	return handler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		return e.direct(ctx, "sweep", func(ctx context.Context, c *call) (any, error) {
 			if err := misdirected(payload); err != nil {
 				return nil, err
 			}
 			report, err := run(ctx)
-			c.refundsStuck = &report.Stuck
-			if err != nil {
+			left, unread := outstanding(ctx)
+			if unread == nil {
+				c.watch(report, left)
+			}
+			if err = errors.Join(err, unread); err != nil {
 				_ = c.fail(err, booking.ErrUnavailable) // log and metrics tell of it
 			}
 			return report, nil
@@ -88,25 +91,14 @@ func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error)) lam
 	})
 }
 
-// Migrate handles a deployment's invoke, whose payload says nothing. The result is what
-// was applied now, in order, and the version that the schema has.
-func (e *Edge) Migrate(run func(context.Context) (applied []string, version int64, err error)) lambda.Handler {
-	return handler(func(ctx context.Context, payload []byte) ([]byte, error) {
-		return e.direct(ctx, "migrate", func(ctx context.Context, _ *call) (any, error) {
-			if err := misdirected(payload); err != nil {
-				return nil, err
-			}
-			applied, version, err := run(ctx)
-			if err != nil {
-				return nil, err
-			}
-			for _, name := range applied {
-				e.log.LogAttrs(ctx, slog.LevelInfo, "migrated", slog.String("migration", name))
-			}
-			return struct {
-				Applied []string `json:"applied"`
-				Version int64    `json:"version"`
-			}{append([]string{}, applied...), version}, nil
-		})
-	})
+// watch has the alarms see what a sweep found and what it left.
+func (c *call) watch(report booking.SweepReport, left booking.Outstanding) {
+	c.gauges = []gauge{
+		{metric{"GateDrift", "Count"}, int64(report.Reconciled)},
+		{metric{"RefundsStuck", "Count"}, left.StuckRefunds},
+		{metric{"UnknownChargeAge", "Seconds"}, left.UnknownCharge},
+		{metric{"PendingRefundAge", "Seconds"}, left.PendingRefund},
+		{metric{"UnsentMessageAge", "Seconds"}, left.UnsentMessage},
+		{metric{"LapsedHoldAge", "Seconds"}, left.LapsedHold},
+	}
 }

@@ -19,7 +19,7 @@ func TestLogTakesWhateverTextComes(t *testing.T) {
 		strings.Repeat("é", maxLogged), strings.Repeat("x", maxLogged+1),
 	} {
 		b := newBench()
-		h := b.Sweep(func(context.Context) (booking.SweepReport, error) { return booking.SweepReport{}, errors.New(text) })
+		h := b.Sweep(func(context.Context) (booking.SweepReport, error) { return booking.SweepReport{}, errors.New(text) }, nothingLeft)
 		if _, err := h.Invoke(context.Background(), nil); err != nil {
 			t.Fatal(err)
 		}

@@ -68,7 +68,7 @@ func TestOperatorsFunctionsTakeNoRequests(t *testing.T) {
 	sweep := b.Sweep(func(context.Context) (booking.SweepReport, error) {
 		t.Error("a sweep ran")
 		return booking.SweepReport{}, nil
-	})
+	}, nothingLeft)
 	migrate := b.Migrate(func(context.Context) ([]string, int64, error) {
 		t.Error("a migration ran")
 		return nil, 0, nil

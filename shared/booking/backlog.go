@@ -7,6 +7,16 @@ import (
 	"time"
 )
 
+// Outstanding is the work that somebody still has to do, for whoever watches over the sale:
+// ages in whole seconds of the oldest of each kind, 0 where there is none.
+type Outstanding struct {
+	UnknownCharge int64 // since the charge was begun whose outcome is not known
+	PendingRefund int64 // since the refund was commanded
+	StuckRefunds  int64 // bookings whose refund has failed so often that the buyer is told
+	UnsentMessage int64 // since the message was promised
+	LapsedHold    int64 // since the hold ended whose booking is still open
+}
+
 // turn is one kind of work's share of a sweep.
 type turn struct {
 	report *SweepReport

@@ -29,10 +29,11 @@ type Need int
 
 // The groups. Variables that only tune have defaults and belong to none.
 const (
-	Database Need = 1 << iota // DATABASE_URL, DATABASE_CA
-	Redis                     // REDIS_URL, REDIS_CA
-	Gateway                   // PAYMENT_GATEWAY_URL and _SECRET, and YPAY_GATEWAY_*
-	Queue                     // COMPENSATION_QUEUE_URL, AWS_ENDPOINT_URL_SQS, and AWS_* of the platform
+	Database  Need = 1 << iota // DATABASE_URL, DATABASE_CA, DATABASE_IAM, and AWS_* of the platform with the last
+	Redis                      // REDIS_URL, REDIS_CA
+	Gateway                    // PAYMENT_GATEWAY_URL and _SECRET, and YPAY_GATEWAY_*
+	Queue                      // COMPENSATION_QUEUE_URL, AWS_ENDPOINT_URL_SQS, and AWS_* of the platform
+	Migration                  // FUNCTIONS_LOGIN, which may be missing
 )
 
 // Secret is a value that formatting and logging never show.
@@ -56,6 +57,8 @@ type Config struct {
 	DatabaseURL    Secret         // says its sslmode
 	DatabaseCA     *x509.CertPool // who vouches for the database; nil: the system's authorities
 	DatabasePooler bool           // a transaction pooler stands in front of the database
+	DatabaseIAM    bool           // the URL bears no password: see DatabaseToken
+	FunctionsLogin Login          // whom the migration lets in as the functions; zero: nobody
 	RedisURL       Secret
 	RedisCA        *x509.CertPool // who vouches for Redis; nil: the system's authorities
 
@@ -78,8 +81,9 @@ type Config struct {
 	SweepGrace     time.Duration
 	MaxOpenHolds   int
 
-	UserIDClaim string
-	LogLevel    slog.Level
+	UserIDClaim      string
+	LogLevel         slog.Level
+	MetricsNamespace string // empty: the edge's own
 }
 
 // Read reads the groups that are needed and all that tunes. The error names every
@@ -117,8 +121,11 @@ func read(ctx context.Context, get func(string) string, needs ...Need) (Config, 
 	r.tuning(&c)
 	r.plainText = !r.flag("TLS_REQUIRED", true)
 	if need&Database != 0 {
-		r.secret("DATABASE_URL", true, r.database(&c.DatabaseURL))
+		r.secret("DATABASE_URL", true, r.database(&c.DatabaseURL, c.DatabaseIAM))
 		r.secret("DATABASE_CA", false, authority(&c.DatabaseCA))
+		if c.DatabaseIAM {
+			r.account(&c, false)
+		}
 	}
 	if need&Redis != 0 {
 		r.secret("REDIS_URL", true, r.redis(&c.RedisURL))
@@ -129,6 +136,9 @@ func read(ctx context.Context, get func(string) string, needs ...Need) (Config, 
 	}
 	if need&Queue != 0 {
 		r.queue(&c)
+	}
+	if need&Migration != 0 {
+		r.secret("FUNCTIONS_LOGIN", false, login(&c.FunctionsLogin))
 	}
 	r.fetch(ctx)
 	if len(r.faults) > 0 {
@@ -168,6 +178,10 @@ func (r *reader) tuning(c *Config) {
 		c.MaxOpenHolds = n
 	}
 	c.DatabasePooler = r.flag("DATABASE_POOLER", false)
+	c.DatabaseIAM = r.flag("DATABASE_IAM", false)
+	if c.MetricsNamespace = r.get("METRICS_NAMESPACE"); strings.ContainsFunc(c.MetricsNamespace, notInNamespace) || len(c.MetricsNamespace) > 255 {
+		r.fault("METRICS_NAMESPACE", "%s is not a namespace of CloudWatch's", shown(c.MetricsNamespace))
+	}
 	c.UserIDClaim = "sub"
 	if text := r.get("USER_ID_CLAIM"); text != "" {
 		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -180,6 +194,11 @@ func (r *reader) tuning(c *Config) {
 			r.fault("LOG_LEVEL", "%s is none of debug, info, warn, error", shown(text))
 		}
 	}
+}
+
+// notInNamespace is what CloudWatch takes in no namespace.
+func notInNamespace(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_/#", r)
 }
 
 // given says that all of these have been given.
@@ -230,8 +249,12 @@ func (r *reader) gateway(c *Config) {
 func (r *reader) queue(c *Config) {
 	c.CompensationQueueURL = r.url("COMPENSATION_QUEUE_URL", true)
 	c.SQSEndpoint = r.url("AWS_ENDPOINT_URL_SQS", false)
-	// The platform sets these. An endpoint of one's own only wants to see some.
-	local := c.SQSEndpoint != ""
+	// An endpoint of one's own only wants to see some.
+	r.account(c, c.SQSEndpoint != "")
+}
+
+// account reads who the function is to AWS. The platform sets that.
+func (r *reader) account(c *Config, local bool) {
 	c.Region = r.platform("AWS_REGION", local, "us-east-1")
 	c.AccessKeyID = r.platform("AWS_ACCESS_KEY_ID", local, "local")
 	c.SecretAccessKey = Secret(r.platform("AWS_SECRET_ACCESS_KEY", local, "local"))
@@ -243,8 +266,8 @@ func (r *reader) platform(name string, local bool, otherwise string) string {
 	if text != "" {
 		return text
 	}
-	if !local {
-		r.fault(name, "missing")
+	if fault := name + ": missing"; !local && !slices.Contains(r.faults, fault) {
+		r.faults = append(r.faults, fault)
 	}
 	return otherwise
 }

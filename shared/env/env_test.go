@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -23,7 +24,7 @@ func whole() map[string]string {
 	}
 }
 
-var all = []Need{Database, Redis, Gateway, Queue}
+var all = []Need{Database, Redis, Gateway, Queue, Migration}
 
 func readFrom(environment map[string]string, needs ...Need) (Config, error) {
 	return read(context.Background(), func(name string) string { return environment[name] }, needs...)
@@ -62,7 +63,8 @@ func TestEveryValueIsRead(t *testing.T) {
 	for name, value := range map[string]string{
 		"YPAY_GATEWAY_URL": "https://ypay", "YPAY_GATEWAY_SECRET": "other", "HOLD_TTL": "2s", "PAYMENT_WINDOW": "1.5s",
 		"GATEWAY_TIMEOUT": "900ms", "GATEWAY_SESSION": "1s", "SWEEP_GRACE": "1ms", "MAX_OPEN_HOLDS": "1", "DATABASE_POOLER": "true",
-		"USER_ID_CLAIM": "uid", "LOG_LEVEL": "debug", "AWS_REGION": "ap-northeast-2", "AWS_ACCESS_KEY_ID": "a",
+		"FUNCTIONS_LOGIN": `{"username":"buyer","password":"hush","engine":"postgres"}`,
+		"USER_ID_CLAIM":   "uid", "LOG_LEVEL": "debug", "METRICS_NAMESPACE": "stay-1/a", "AWS_REGION": "ap-northeast-2", "AWS_ACCESS_KEY_ID": "a",
 		"AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c",
 	} {
 		e[name] = value
@@ -72,12 +74,12 @@ func TestEveryValueIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	wanted := Config{
-		DatabaseURL: Secret(e["DATABASE_URL"]), RedisURL: Secret(e["REDIS_URL"]), DatabasePooler: true,
+		DatabaseURL: Secret(e["DATABASE_URL"]), RedisURL: Secret(e["REDIS_URL"]), DatabasePooler: true, FunctionsLogin: Login{"buyer", "hush"},
 		PaymentGatewayURL: "https://gateway.example", PaymentGatewaySecret: "hush", YPayGatewayURL: "https://ypay", YPayGatewaySecret: "other",
 		CompensationQueueURL: e["COMPENSATION_QUEUE_URL"], SQSEndpoint: "http://127.0.0.1:3003", Region: "ap-northeast-2",
 		AccessKeyID: "a", SecretAccessKey: "b", SessionToken: "c", HoldTTL: 2 * time.Second, PaymentWindow: 1500 * time.Millisecond,
 		GatewayTimeout: 900 * time.Millisecond, GatewaySession: time.Second, SweepGrace: time.Millisecond, MaxOpenHolds: 1,
-		UserIDClaim: "uid", LogLevel: slog.LevelDebug,
+		UserIDClaim: "uid", LogLevel: slog.LevelDebug, MetricsNamespace: "stay-1/a",
 	}
 	if c != wanted {
 		t.Errorf("%#v\n%#v", c, wanted)
@@ -103,10 +105,16 @@ func TestFaults(t *testing.T) {
 		{"MAX_OPEN_HOLDS", "5.0", "MAX_OPEN_HOLDS: "},
 		{"MAX_OPEN_HOLDS", "99999999999999999999", "MAX_OPEN_HOLDS: "},
 		{"DATABASE_POOLER", "yes", `DATABASE_POOLER: "yes" is neither true nor false`},
+		{"DATABASE_IAM", "yes", `DATABASE_IAM: "yes" is neither true nor false`},
+		{"DATABASE_IAM", "true", "DATABASE_URL: with DATABASE_IAM it names a user and bears no password"},
+		{"DATABASE_IAM", "true", "AWS_REGION: missing; AWS_ACCESS_KEY_ID: missing; AWS_SECRET_ACCESS_KEY: missing"},
+		{"FUNCTIONS_LOGIN", "hush", "FUNCTIONS_LOGIN: not JSON like"},
+		{"FUNCTIONS_LOGIN", `{"username":"hush"}`, "FUNCTIONS_LOGIN: not JSON like"},
 		{"TLS_REQUIRED", "maybe", `TLS_REQUIRED: "maybe" is neither true nor false`},
 		{"DATABASE_CA", "hush", "DATABASE_CA: not certificates in PEM"},
 		{"REDIS_CA", "-----BEGIN CERTIFICATE-----", "REDIS_CA: not certificates in PEM"},
 		{"USER_ID_CLAIM", "user id", `USER_ID_CLAIM: "user id" is not the name of a claim`},
+		{"METRICS_NAMESPACE", "a b", `METRICS_NAMESPACE: "a b" is not a namespace of CloudWatch's`},
 		{"LOG_LEVEL", "loud", `LOG_LEVEL: "loud" is none of`},
 		{"DATABASE_URL", "", "DATABASE_URL: missing"},
 		{"DATABASE_URL", "mysql://u:hush@h/d", "DATABASE_URL: not a URL like postgres://"},
@@ -179,5 +187,42 @@ func TestUse(t *testing.T) {
 	wanted := "STAYHOLD configuration: HOLD_TTL: \"abc\" is not a duration like 300s; DATABASE_URL: missing\n"
 	if !strings.HasPrefix(string(out), wanted) || self.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// Each connection has a password of its own, which names the place, the user and the region, and bears no key.
+func TestDatabaseToken(t *testing.T) {
+	e := map[string]string{
+		"DATABASE_IAM": "true", "DATABASE_URL": "postgres://buyer@db.example:5432/stayhold", "AWS_REGION": "ap-northeast-2",
+		"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "hush", "AWS_SESSION_TOKEN": "session",
+	}
+	c, err := readFrom(e, Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := c.DatabaseToken()(t.Context(), "db.example:5432", "buyer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse("https://" + token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	if u.Host != "db.example:5432" || q.Get("Action") != "connect" || q.Get("DBUser") != "buyer" || q.Get("X-Amz-Expires") != "900" ||
+		!strings.Contains(q.Get("X-Amz-Credential"), "AKID/") || !strings.Contains(q.Get("X-Amz-Credential"), "/ap-northeast-2/rds-db/") ||
+		q.Get("X-Amz-Security-Token") != "session" || len(q.Get("X-Amz-Signature")) != 64 || strings.Contains(token, "hush") {
+		t.Error(token)
+	}
+	e["DATABASE_IAM"] = ""
+	if c, err = readFrom(e, Database); err != nil || c.DatabaseToken() != nil {
+		t.Errorf("a token that nobody asked for: %v", err)
+	}
+	e["DATABASE_IAM"] = "true"
+	for _, url := range []string{"postgres://db.example/stayhold", "postgres://buyer@db.example/stayhold?password=hush"} {
+		e["DATABASE_URL"] = url
+		if _, err := readFrom(e, Database); err == nil || !strings.Contains(err.Error(), wantsNoWord) {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }

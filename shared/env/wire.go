@@ -17,6 +17,7 @@ const (
 	wantsRediss = "plain text to another machine: say rediss://, or set TLS_REQUIRED=false"
 	wantsVerify = "its sslmode lets others stand in the middle: say verify-full or nothing, or set TLS_REQUIRED=false"
 	wantsOneWay = "its sslmode falls back to plain text: say disable, require or verify-full"
+	wantsNoWord = "with DATABASE_IAM it names a user and bears no password"
 )
 
 // plain says that plain text may be spoken with a host.
@@ -49,8 +50,9 @@ func (r *reader) url(name string, required bool) string {
 }
 
 // database keeps a URL that says how TLS is spoken: where it says nothing that is
-// verify-full, and on this machine, or with TLS_REQUIRED=false, plain text.
-func (r *reader) database(to *Secret) func(string) string {
+// verify-full, and on this machine, or with TLS_REQUIRED=false, plain text. With iam the
+// password is not the URL's.
+func (r *reader) database(to *Secret, iam bool) func(string) string {
 	return func(text string) string {
 		u, err := url.Parse(text)
 		// The driver takes anything else for a list of key=value.
@@ -60,6 +62,9 @@ func (r *reader) database(to *Secret) func(string) string {
 		query, err := url.ParseQuery(u.RawQuery)
 		if err != nil {
 			return "its parameters are malformed"
+		}
+		if _, word := u.User.Password(); iam && (word || query.Has("password") || u.User.Username() == "") {
+			return wantsNoWord
 		}
 		mode, plain := query.Get("sslmode"), r.plain(r.databaseHost(u, query))
 		switch {

@@ -79,3 +79,23 @@ func (s *Store) MarkSent(ctx context.Context, ids ...int64) error {
 		return err
 	})
 }
+
+const outstandingSQL = `
+SELECT
+    (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::bigint FROM payment_attempt
+     WHERE kind = 'APPROVE' AND state IN ('REQUESTED', 'UNKNOWN')),
+    (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::bigint FROM payment_attempt
+     WHERE kind = 'CANCEL' AND state = 'PENDING'),
+    (SELECT count(DISTINCT booking_id) FROM payment_attempt
+     WHERE kind = 'CANCEL' AND state = 'PENDING' AND tries >= stuck_after()),
+    (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::bigint FROM outbox WHERE sent_at IS NULL),
+    (SELECT greatest(coalesce(extract(epoch FROM now() - min(hold_expires_at)), 0), 0)::bigint FROM booking
+     WHERE status IN ('INIT', 'PAYMENT_PENDING'))`
+
+// Outstanding tells how old the work is that somebody still has to do.
+func (s *Store) Outstanding(ctx context.Context) (b booking.Outstanding, err error) {
+	err = s.read(ctx, func(c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, outstandingSQL).Scan(&b.UnknownCharge, &b.PendingRefund, &b.StuckRefunds, &b.UnsentMessage, &b.LapsedHold)
+	})
+	return b, err
+}

@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,11 +29,21 @@ import (
 
 // Options say where the database is. Pooler: a transaction pooler stands between, so
 // no statement may be kept by name. CA: who vouches for the server's certificate; nil:
-// the system's authorities, or those of the URL's sslrootcert.
+// the system's authorities, or those of the URL's sslrootcert. Token: makes each
+// connection's password, given host:port and the user; nil: the URL bears it.
 type Options struct {
 	URL    string
 	CA     *x509.CertPool
 	Pooler bool
+	Token  func(ctx context.Context, endpoint, user string) (string, error)
+}
+
+// SignIn gives a connection that is about to be made its password.
+func (o Options) SignIn(ctx context.Context, c *pgx.ConnConfig) (err error) {
+	if o.Token != nil {
+		c.Password, err = o.Token(ctx, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), c.User)
+	}
+	return err
 }
 
 // Store is a booking.Store on one connection, opened at its first use. It serves one
@@ -52,6 +64,7 @@ func Open(o Options) (*Store, error) {
 	if err := secure(config.ConnConfig, o.CA); err != nil {
 		return nil, err
 	}
+	config.BeforeConnect = o.SignIn
 	config.MaxConns = 1
 	config.MinConns = 0
 	// A Lambda is frozen between calls, so idle time says nothing; a round trip for a

@@ -73,7 +73,8 @@ var variableOf = map[string][]string{
 	"CompensationQueueURL": {"COMPENSATION_QUEUE_URL"}, "SQSEndpoint": {"AWS_ENDPOINT_URL_SQS"},
 	"HoldTTL": {"HOLD_TTL"}, "PaymentWindow": {"PAYMENT_WINDOW"},
 	"GatewayTimeout": {"GATEWAY_TIMEOUT"}, "GatewaySession": {"GATEWAY_SESSION"}, "SweepGrace": {"SWEEP_GRACE"},
-	"MaxOpenHolds": {"MAX_OPEN_HOLDS"}, "UserIDClaim": {"USER_ID_CLAIM"}, "LogLevel": {"LOG_LEVEL"},
+	"FunctionsLogin": {"FUNCTIONS_LOGIN", "FUNCTIONS_LOGIN_ARN"}, "DatabaseToken": {"DATABASE_IAM"},
+	"MetricsNamespace": {"METRICS_NAMESPACE"}, "MaxOpenHolds": {"MAX_OPEN_HOLDS"}, "UserIDClaim": {"USER_ID_CLAIM"}, "LogLevel": {"LOG_LEVEL"},
 }
 
 // A variable that a main uses and the template lacks would silently have its default; one that is there without use is a

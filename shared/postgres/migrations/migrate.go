@@ -43,7 +43,7 @@ func Run(ctx context.Context, o postgres.Options) (Report, error) {
 	if err != nil {
 		return done, err
 	}
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(o.SignIn))
 	defer db.Close() //nolint:errcheck // everything is committed, or failed, by then
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {

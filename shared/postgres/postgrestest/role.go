@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -54,6 +55,17 @@ func Functions(owner string) string {
 	}
 	u.User = url.UserPassword(login, wordOfLogin(u))
 	return u.String()
+}
+
+// Login is who the functions log in as on the database whose owner's URL is given: JSON as Secrets Manager keeps it, for
+// MigrateFunction to make.
+func Login(owner string) (string, error) {
+	u, err := url.Parse(owner)
+	if err != nil || u.User == nil {
+		return "", errors.New("the database URL must begin with postgres:// and name a user")
+	}
+	text, err := json.Marshal(map[string]string{"username": login, "password": wordOfLogin(u)})
+	return string(text), err
 }
 
 // wordOfLogin is the login's password: the same as long as the owner's is, which nobody learns from it.

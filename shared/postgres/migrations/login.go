@@ -1,0 +1,61 @@
+package migrations
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"stayhold/shared/postgres"
+)
+
+// group is whose rights the functions have; routines/7_rights.sql makes and fills it.
+const group = "stayhold_app"
+
+// letInSQL finds name and password in settings of its transaction: a role's statements
+// take no parameters, and a text that failed would stand in the server's log with them.
+const letInSQL = `DO $$
+DECLARE
+    name text := current_setting('stayhold.login');
+    word text := current_setting('stayhold.password');
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+        EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L', name, word);
+    ELSIF name <> current_user THEN
+        EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', name, word);
+    END IF;
+    IF name <> current_user AND NOT pg_has_role(name, '` + group + `', 'MEMBER') THEN
+        EXECUTE format('GRANT ` + group + ` TO %I', name);
+    END IF;
+END $$`
+
+// LetIn makes the login with which the functions reach the database, or gives the one
+// that is there its password, and puts it into the functions' group. The owner's own
+// login stays as it is. Run comes first; several may run at once.
+func LetIn(ctx context.Context, o postgres.Options, name, password string) error {
+	config, err := postgres.Settings(o)
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(o.SignIn))
+	defer db.Close() //nolint:errcheck // everything is committed, or failed, by then
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	// Two that change one role at once fail.
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, routinesLock); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `SELECT set_config('stayhold.login', $1, true), set_config('stayhold.password', $2, true)`, name, password); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, letInSQL); err != nil {
+		return fmt.Errorf("the functions' login: %w", err)
+	}
+	return tx.Commit()
+}
