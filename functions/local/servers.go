@@ -291,10 +291,10 @@ func (s *stack) startTriggers(ctx context.Context) error {
 	}
 	for _, t := range s.template.Schedules {
 		every := t.Every
-		if s.sweepInterval > 0 {
+		if s.sweepInterval > 0 && t.Function == sweepFunction {
 			every = s.sweepInterval
 		}
-		schedule := &trigger.Schedule{Name: t.Name, Every: every, Invoker: s.host.Pool(t.Function), Done: s.scheduled(t.Function)}
+		schedule := &trigger.Schedule{Name: t.Name, Every: every, Input: t.Input, Invoker: s.host.Pool(t.Function), Done: s.scheduled(t.Function)}
 		s.triggers.Go(func() { schedule.Run(ctx) })
 	}
 	s.later(callers, func(context.Context) { cancel() })

@@ -22,6 +22,7 @@ const (
 	// environments is how many processes a function may have.
 	environments    = 8
 	migrateFunction = "MigrateFunction"
+	sweepFunction   = "SweepFunction"
 	// requestGrace is how long requests that are under way may take when the stack stops.
 	requestGrace = 500 * time.Millisecond
 	stopLimit    = 4500 * time.Millisecond

@@ -224,7 +224,11 @@ func (b *builder) schedule(function, name string, node *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	b.out.Schedules = append(b.out.Schedules, Schedule{Name: name, Function: function, Every: every})
+	input, err := b.text(node, "Input")
+	if err != nil {
+		return err
+	}
+	b.out.Schedules = append(b.out.Schedules, Schedule{Name: name, Function: function, Input: input, Every: every})
 	return nil
 }
 

@@ -63,10 +63,10 @@ type Source struct {
 	Partial         bool
 }
 
-// Schedule is one ScheduleV2 event.
+// Schedule is one ScheduleV2 event. Input is what the function is called with; empty: an event that says nothing.
 type Schedule struct {
-	Name, Function string
-	Every          time.Duration
+	Name, Function, Input string
+	Every                 time.Duration
 }
 
 // Authority is the JWT authorizer: who may have issued a token, and for whom.

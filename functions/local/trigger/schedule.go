@@ -9,10 +9,12 @@ import (
 	"stayhold/functions/local/sandbox"
 )
 
-// Schedule calls a function again and again, the first time after one interval. Done hears of every call.
+// Schedule calls a function again and again, the first time after one interval, with Input or, where that is empty, an
+// event as EventBridge Scheduler makes it. Done hears of every call.
 type Schedule struct {
 	Name    string
 	Every   time.Duration
+	Input   string
 	Invoker Invoker
 	Done    func(result sandbox.Result, err error)
 }
@@ -39,10 +41,13 @@ func (s *Schedule) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			payload, err := json.Marshal(s.event(n, now))
-			if err != nil {
-				s.Done(sandbox.Result{}, err)
-				continue
+			payload := []byte(s.Input)
+			if s.Input == "" {
+				var err error
+				if payload, err = json.Marshal(s.event(n, now)); err != nil {
+					s.Done(sandbox.Result{}, err)
+					continue
+				}
 			}
 			result, err := s.Invoker.Invoke(ctx, payload)
 			if ctx.Err() == nil {

@@ -153,3 +153,17 @@ func TestScheduleCallsWithTheSchedulersEventAndNeverOverlaps(t *testing.T) {
 		t.Errorf("%v", first)
 	}
 }
+
+func TestScheduleCallsWithItsInput(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var got string
+	s := &Schedule{
+		Every: time.Millisecond, Input: `{"action":"audit"}`,
+		Invoker: invoker(func(payload []byte) (sandbox.Result, error) { got = string(payload); return sandbox.Result{}, nil }),
+		Done:    func(sandbox.Result, error) { cancel() },
+	}
+	s.Run(ctx)
+	if got != s.Input {
+		t.Errorf("called with %s", got)
+	}
+}
