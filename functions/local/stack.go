@@ -23,6 +23,8 @@ const (
 	environments    = 8
 	migrateFunction = "MigrateFunction"
 	sweepFunction   = "SweepFunction"
+	// brought stands for what the template then does not make. No function gets to see it.
+	brought = "arn:aws:secretsmanager:local:000000000000:secret:local"
 	// requestGrace is how long requests that are under way may take when the stack stops.
 	requestGrace = 500 * time.Millisecond
 	stopLimit    = 4500 * time.Millisecond
@@ -129,7 +131,7 @@ func (s *stack) lock(context.Context) error {
 func (s *stack) readTemplate(context.Context) error {
 	t, err := template.Read("template.yaml", template.Options{
 		Parameters: map[string]string{
-			"JwtIssuer": issuer, "JwtAudience": audience, "CorsAllowOrigins": s.corsOrigins, "UserIdClaim": "sub",
+			"DatabaseUrlArn": brought, "RedisUrlArn": brought, "JwtIssuer": issuer, "JwtAudience": audience, "CorsAllowOrigins": s.corsOrigins, "UserIdClaim": "sub",
 		},
 		QueueURL: func(name string) string { return s.local(3) + "/" + template.Account + "/" + name },
 	})
