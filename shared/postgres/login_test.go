@@ -68,6 +68,9 @@ func TestTheFunctionsAreLetIn(t *testing.T) {
 		}
 		all.Wait()
 		b := sold(t, openAs(t, as(t, owner, name, password), false))
+		if limit := limitOf(t, as(t, owner, name, password)); limit != "25s" {
+			t.Errorf("its statements end after %q", limit)
+		}
 		if code := codeOf(undone(t, connect(t, as(t, owner, name, password)), `DELETE FROM booking WHERE id = $1`, b.ID)); code != forbidden {
 			t.Errorf("delete: %q", code)
 		}
@@ -80,7 +83,18 @@ func TestTheFunctionsAreLetIn(t *testing.T) {
 	if err := letIn("chief", "other"); err != nil {
 		t.Error(err)
 	}
-	connect(t, owner)
+	if limit := limitOf(t, owner); limit != "0" {
+		t.Errorf("the owner's statements end after %q", limit)
+	}
+}
+
+// limitOf is how long a login's statements may take.
+func limitOf(t *testing.T, url string) (limit string) {
+	t.Helper()
+	if err := connect(t, url).QueryRow(t.Context(), `SHOW statement_timeout`).Scan(&limit); err != nil {
+		t.Fatal(err)
+	}
+	return limit
 }
 
 // TestEachConnectionAsksForItsPassword signs in as with IAM: no password stands in the URL, and what was good for one

@@ -25,14 +25,18 @@ BEGIN
     ELSIF name <> current_user THEN
         EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', name, word);
     END IF;
-    IF name <> current_user AND NOT pg_has_role(name, '` + group + `', 'MEMBER') THEN
-        EXECUTE format('GRANT ` + group + ` TO %I', name);
+    IF name <> current_user THEN
+        EXECUTE format('ALTER ROLE %I SET statement_timeout = %L', name, '25s');
+        IF NOT pg_has_role(name, '` + group + `', 'MEMBER') THEN
+            EXECUTE format('GRANT ` + group + ` TO %I', name);
+        END IF;
     END IF;
 END $$`
 
 // LetIn makes the login with which the functions reach the database, or gives the one
-// that is there its password, and puts it into the functions' group. The owner's own
-// login stays as it is. Run comes first; several may run at once.
+// that is there its password, and puts it into the functions' group. Its statements end
+// after 25 s: who has asked for longer than an API waits is not there any more. The
+// owner's own login stays as it is. Run comes first; several may run at once.
 func LetIn(ctx context.Context, o postgres.Options, name, password string) error {
 	config, err := postgres.Settings(o)
 	if err != nil {
