@@ -216,7 +216,9 @@ func TestSweepAndMigrate(t *testing.T) {
 	// What cannot be read is missing, which an alarm sees too; zeros would say that all is well.
 	b = newBench()
 	out, err = b.Sweep(func(context.Context) (booking.SweepReport, error) { return report, nil },
-		func(context.Context) (booking.Outstanding, error) { return booking.Outstanding{}, booking.ErrUnavailable }).Invoke(context.Background(), nil)
+		func(context.Context) (booking.Outstanding, error) {
+			return booking.Outstanding{}, booking.ErrUnavailable
+		}).Invoke(context.Background(), nil)
 	if err != nil || !strings.Contains(string(out), `"lapsed":2`) || !strings.Contains(b.log.String(), "DEPENDENCY_UNAVAILABLE") {
 		t.Errorf("%s %v\n%s", out, err, b.log)
 	}

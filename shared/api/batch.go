@@ -60,7 +60,8 @@ func (e *Edge) Batch(least time.Duration, parse func(body string) (booking.Messa
 				failures = append(failures, failure{r.ID})
 			}
 		}
-		c.end(ctx, slog.Int("records", len(batch.Records)), slog.Int("failed", len(failures)))
+		c.details = []slog.Attr{slog.Int("records", len(batch.Records)), slog.Int("failed", len(failures))}
+		c.end(ctx)
 		return marshal(map[string]any{"batchItemFailures": failures})
 	})
 }

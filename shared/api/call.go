@@ -29,6 +29,7 @@ type call struct {
 	deferred  error // what failed after the commit, and rows still command
 	began     time.Time
 	cold      bool
+	details   []slog.Attr // of one function's own
 	gauges    []gauge
 }
 
@@ -79,7 +80,7 @@ func recovered(panicked any) error {
 }
 
 // end writes the one line of log and the one line of metrics.
-func (c *call) end(ctx context.Context, more ...slog.Attr) {
+func (c *call) end(ctx context.Context) {
 	millis := float64(time.Since(c.began).Microseconds()) / 1000
 	attrs := []slog.Attr{
 		slog.String("requestId", c.requestID),
@@ -98,7 +99,7 @@ func (c *call) end(ctx context.Context, more ...slog.Attr) {
 	if c.bookingID != 0 {
 		attrs = append(attrs, slog.Int64("bookingId", c.bookingID))
 	}
-	attrs = append(attrs, more...)
+	attrs = append(attrs, c.details...)
 	level := slog.LevelInfo
 	if c.inner != nil {
 		attrs = append(attrs, slog.String("error", clipped(c.inner.Error())))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -79,6 +80,10 @@ func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error), out
 				return nil, err
 			}
 			report, err := run(ctx)
+			c.details = []slog.Attr{
+				slog.Int("lapsed", report.Lapsed), slog.Int("sent", report.Sent), slog.Int("settled", report.Settled),
+				slog.Int("reconciled", report.Reconciled), slog.Int64("purged", report.Purged), slog.Bool("unfinished", report.Unfinished),
+			}
 			left, unread := outstanding(ctx)
 			if unread == nil {
 				c.watch(report, left)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"stayhold/shared/postgres"
+	"stayhold/shared/postgres/migrations"
 	"stayhold/shared/postgres/postgrestest"
 )
 
@@ -161,4 +163,16 @@ func TestWhatTheVersionBeforeCannotLiveWith(t *testing.T) {
 			t.Errorf("%s: breaks %q and adds %q, want %q and %d", change, broken, added, want.broken, want.added)
 		}
 	}
+}
+
+// TestGoingBackKeepsTheSchema migrates as the version before would, on a schema that a later one has brought further.
+func TestGoingBackKeepsTheSchema(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	later := number(t, url, `INSERT INTO goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, true FROM goose_db_version RETURNING version_id`)
+	done, err := migrations.Run(t.Context(), postgres.Options{URL: url})
+	if err != nil || len(done.Applied) != 0 || done.Version != later {
+		t.Errorf("applied %v, version %d, want %d: %v", done.Applied, done.Version, later, err)
+	}
+	sold(t, open(t, url, false))
 }
