@@ -261,9 +261,15 @@ func TestMigrationsRunTwiceAndAtOnce(t *testing.T) {
 	}
 }
 
+// The driver hides a password in its own error, as far as the first @.
 func TestBadURLShowsNoPassword(t *testing.T) {
-	_, err := postgres.Open(postgres.Options{URL: "postgres://u:hunter2@[::1:x/db"})
-	if err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("error: %v", err)
+	for _, url := range []string{"postgres://u:hunter2@[::1:x/db", "postgres://u:p@hunter2@[::1:x/db"} {
+		_, err := postgres.Open(postgres.Options{URL: url})
+		_, failed := postgres.Settings(postgres.Options{URL: url})
+		for _, err := range []error{err, failed} {
+			if err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error: %v", err)
+			}
+		}
 	}
 }
