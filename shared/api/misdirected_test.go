@@ -121,7 +121,8 @@ func TestEventWithoutClaimsIsOur401(t *testing.T) {
 	foreign := []string{`{}`, `{"requestContext":null}`, `{"requestContext":{"authorizer":{"jwt":null}}}`,
 		`{"requestContext":{"authorizer":{"jwt":{"claims":null}}}}`, `{"requestContext":{"authorizer":{"lambda":{"sub":"7"}}}}`,
 		`{"requestContext":{"authorizer":{"claims":{"sub":"7"}}}}`, `{"requestContext":{"authorizer":{"jwt":{"claims":{"SUB":"7"}}}}}`,
-		`{"requestContext":{"authorizer":{"jwt":{"claims":{"username":"7","scope":"sub"}}}}}`, `{"headers":{"sub":"7","x-user-id":"7"}}`}
+		`{"requestContext":{"authorizer":{"jwt":{"claims":{"username":"7","scope":"sub"}}}}}`, `{"headers":{"sub":"7","x-user-id":"7"}}`,
+		`{"headers":{"sub":"7","x-user-id":"7"},"requestContext":{"authorizer":{"principalId":"7","jwt":{"claims":{}}}}}`}
 	for _, kind := range []string{"Records", "source"} {
 		for _, event := range samples(t, kind) {
 			foreign = append(foreign, event)

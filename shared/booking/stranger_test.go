@@ -59,7 +59,7 @@ func requestFor(t *testing.T, route string, bookingID, user int64, key string) [
 
 // TestAStrangerLearnsNothing holds what a stranger gets for a booking in each state
 // against what he gets for none: the same bytes, after the same work of database and
-// gate, on the wire.
+// gate, on the wire. Nor does a row come that he is not shown: its size takes time.
 func TestAStrangerLearnsNothing(t *testing.T) {
 	w := newWorld(t)
 	product := w.product(20)
@@ -80,9 +80,9 @@ func TestAStrangerLearnsNothing(t *testing.T) {
 	w.store, w.gate = w.openStore(database.URL()), w.openGate(redis.URL(), w.prefix)
 	w.plain()
 	type work struct {
-		answer           string
-		trips, commands  int
-		statements, keys string
+		answer                    string
+		trips, received, commands int
+		statements, keys          string
 	}
 	for route, handler := range w.callsOnBookings() {
 		for _, key := range []string{"", "known"} {
@@ -94,7 +94,7 @@ func TestAStrangerLearnsNothing(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return work{string(out), database.Trips(), len(redis.Commands()), strings.Join(database.Trace(), "\n"), fmt.Sprint(redis.Trace())}
+				return work{string(out), database.Trips(), database.Received(), len(redis.Commands()), strings.Join(database.Trace(), "\n"), fmt.Sprint(redis.Trace())}
 			}
 			ask(missingID) // warm: the statements
 			missing := ask(missingID)

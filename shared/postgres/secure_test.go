@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,7 +160,8 @@ func sixteenBytes(t *testing.T, ca *servertest.Authority, dir string) {
 }
 
 // TestDowngradeIsRefused has a stranger say that the server has no TLS, or answer with
-// an error, or with nothing: not a byte follows the question, and no hang its deadline.
+// an error, or with nothing: not a byte follows the question, on that connection or on
+// another, and no hang its deadline. The URL's own timeout is far longer.
 func TestDowngradeIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -171,8 +173,8 @@ func TestDowngradeIsRefused(t *testing.T) {
 		for _, mode := range []string{"verify-full", "verify-ca", "require"} {
 			t.Run(name+" to "+mode, func(t *testing.T) {
 				t.Parallel()
-				addr, heard := stranger(t, answer)
-				store := verified(t, "postgres://u:hunter2@"+addr+"/d?connect_timeout=1&sslmode="+mode, nil)
+				addr, asked, heard := stranger(t, answer)
+				store := verified(t, "postgres://u:hunter2@"+addr+"/d?connect_timeout=20&sslmode="+mode, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				defer cancel()
 				began := time.Now()
@@ -182,40 +184,60 @@ func TestDowngradeIsRefused(t *testing.T) {
 				if took := time.Since(began); took > 5*time.Second {
 					t.Errorf("a call with 200 ms took %v", took)
 				}
-				if got := <-heard; len(got) > 8 {
-					t.Errorf("the stranger heard %q", got)
+				<-asked
+				store.Close()
+				for _, got := range heard() {
+					if len(got) > 8 {
+						t.Errorf("the stranger heard %q", got)
+					}
 				}
 			})
 		}
 	}
 }
 
-// stranger answers the question for TLS of one connection, and tells what it heard
-// until the connection's end.
-func stranger(t *testing.T, answer string) (addr string, heard <-chan []byte) {
+// stranger answers the question for TLS of each connection. It tells that it was asked,
+// and what it heard on each connection when all have ended.
+func stranger(t *testing.T, answer string) (addr string, asked <-chan struct{}, heard func() [][]byte) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	all := make(chan []byte, 1)
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			all <- nil
-			return
-		}
+	first := make(chan struct{})
+	var once sync.Once
+	var all [][]byte
+	var mu sync.Mutex
+	var open sync.WaitGroup
+	listen := func(conn net.Conn) {
+		defer func() { _ = conn.Close() }()
 		question := make([]byte, 8)
-		_, err = io.ReadFull(conn, question)
+		n, err := io.ReadFull(conn, question)
+		question = question[:n]
+		once.Do(func() { close(first) })
 		if _, failed := io.WriteString(conn, answer); err == nil && failed == nil {
 			rest, _ := io.ReadAll(conn) // a reset is an end, too
 			question = append(question, rest...)
 		}
-		_ = conn.Close()
-		all <- question
-	}()
-	return listener.Addr().String(), all
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, question)
+	}
+	open.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { listen(conn) })
+		}
+	})
+	return listener.Addr().String(), first, func() [][]byte {
+		_ = listener.Close()
+		open.Wait()
+		return all
+	}
 }
 
 // An authority that is given and that nobody would ask is a fault, and no comfort.

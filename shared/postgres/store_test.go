@@ -164,23 +164,32 @@ func TestEveryStatementServesAPooler(t *testing.T) {
 	}
 }
 
-// TestPurgeIsBounded: a run deletes so many rows of a table and no more, the expired ones only.
+// TestPurgeIsBounded: a run deletes so many rows of each table and no more, the expired ones only. A message that was
+// never sent is owed, however old it is.
 func TestPurgeIsBounded(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t, migrate)
 	store := open(t, url, false)
+	r, err := store.Open(t.Context(), opening(1, product(t, store, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, rows := range map[string]struct {
-		number int
-		age    string
-	}{"old": {25, "24 hours 1 second"}, "young": {5, "23 hours 59 minutes"}} {
+		number        int
+		ofKey, ofRest string
+	}{"old": {25, "24 hours 1 second", "7 days 1 second"}, "young": {5, "23 hours 59 minutes", "6 days 23 hours 59 minutes"}} {
 		err := postgrestest.Exec(t.Context(), url, fmt.Sprintf(`
+			WITH made AS (SELECT n, now() - interval '%s' AS key_at, now() - interval '%s' AS rest_at FROM generate_series(1, %d) AS n),
+			spent AS (INSERT INTO spent_token (token, created_at) SELECT '%[4]s ' || n, rest_at FROM made),
+			sent AS (INSERT INTO outbox (booking_id, task, created_at, sent_at)
+				SELECT %[5]d, 'resolve', now() - interval '1 year', at FROM made, LATERAL (VALUES (rest_at), (NULL)) AS v(at))
 			INSERT INTO idempotency_key (user_id, scope, key, fingerprint, request_id, outcome, created_at)
-			SELECT n, 's', '%s', 'f', 'r', '{}', now() - interval '%s' FROM generate_series(1, %d) AS n`, name, rows.age, rows.number))
+			SELECT n, 's', '%[4]s', 'f', 'r', '{}', key_at FROM made`, rows.ofKey, rows.ofRest, rows.number, name, r.Booking.ID))
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []int64{10, 10, 5, 0} {
+	for _, want := range []int64{30, 30, 15, 0} {
 		if n, err := store.Purge(t.Context(), 10); err != nil || n != want {
 			t.Errorf("purged %d, want %d: %v", n, want, err)
 		}
@@ -188,6 +197,11 @@ func TestPurgeIsBounded(t *testing.T) {
 	key := booking.IdempotencyKey{UserID: 5, Scope: "s", Key: "young", Fingerprint: "f"}
 	if r, err := store.Recall(t.Context(), key); err != nil || r == nil {
 		t.Errorf("a key of less than a day: %v %v", r, err)
+	}
+	var spent, sent, unsent int
+	err = postgrestest.Row(t.Context(), url, `SELECT (SELECT count(*) FROM spent_token), count(sent_at), count(*) - count(sent_at) FROM outbox`, &spent, &sent, &unsent)
+	if err != nil || spent != 5 || sent != 5 || unsent != 30 {
+		t.Errorf("left are %d spent tokens, %d messages sent and %d unsent: %v", spent, sent, unsent, err)
 	}
 }
 
@@ -247,9 +261,15 @@ func TestMigrationsRunTwiceAndAtOnce(t *testing.T) {
 	}
 }
 
+// The driver hides a password in its own error, as far as the first @.
 func TestBadURLShowsNoPassword(t *testing.T) {
-	_, err := postgres.Open(postgres.Options{URL: "postgres://u:hunter2@[::1:x/db"})
-	if err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("error: %v", err)
+	for _, url := range []string{"postgres://u:hunter2@[::1:x/db", "postgres://u:p@hunter2@[::1:x/db"} {
+		_, err := postgres.Open(postgres.Options{URL: url})
+		_, failed := postgres.Settings(postgres.Options{URL: url})
+		for _, err := range []error{err, failed} {
+			if err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error: %v", err)
+			}
+		}
 	}
 }

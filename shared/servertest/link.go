@@ -73,6 +73,7 @@ func (l *link[T]) answer(piece []byte) (keep, done bool, delay time.Duration) {
 	w := l.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.received += len(piece)
 	ended := l.session.Answered(piece)
 	return !l.losing, ended && l.losing, w.delay
 }

@@ -24,6 +24,7 @@ type Wire[T any] struct {
 	links       map[*link[T]]struct{}
 	trace       []T
 	trips       int
+	received    int // bytes from the server
 	connections int
 	loseReply   int // the trip counted down to whose answer is lost; 0: none
 	loseRequest int
@@ -87,6 +88,13 @@ func (w *Wire[T]) Trace() []T {
 	return slices.Clone(w.trace)
 }
 
+// Received is the number of bytes that the server has answered since the last Reset, once the connection was open.
+func (w *Wire[T]) Received() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.received
+}
+
 // Connections is the number of connections opened since the last Reset.
 func (w *Wire[T]) Connections() int {
 	w.mu.Lock()
@@ -98,7 +106,8 @@ func (w *Wire[T]) Connections() int {
 func (w *Wire[T]) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.trace, w.trips, w.connections, w.loseReply, w.loseRequest, w.refuse, w.delay = nil, 0, 0, 0, 0, false, 0
+	w.trace, w.trips, w.received, w.connections = nil, 0, 0, 0
+	w.loseReply, w.loseRequest, w.refuse, w.delay = 0, 0, false, 0
 }
 
 // LoseReply lets the n-th round trip from now (1: the next) reach the server, waits for the server to be done with it,

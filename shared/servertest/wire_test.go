@@ -126,11 +126,11 @@ func TestWireCountsAndTraces(t *testing.T) {
 			t.Fatalf("the answer is %q", got)
 		}
 	}
-	if w.Trips() != 2 || w.Connections() != 1 || !slices.Equal(w.Trace(), []string{"one", "two"}) {
-		t.Errorf("%d trips on %d connections: %q", w.Trips(), w.Connections(), w.Trace())
+	if w.Trips() != 2 || w.Received() != len("re: one\nre: two\n") || w.Connections() != 1 || !slices.Equal(w.Trace(), []string{"one", "two"}) {
+		t.Errorf("%d trips and %d bytes on %d connections: %q", w.Trips(), w.Received(), w.Connections(), w.Trace())
 	}
 	w.Reset()
-	if w.Trips() != 0 || w.Connections() != 0 || len(w.Trace()) != 0 || ask(rw, "three") != "re: three" {
+	if w.Trips() != 0 || w.Received() != 0 || w.Connections() != 0 || len(w.Trace()) != 0 || ask(rw, "three") != "re: three" {
 		t.Error("Reset keeps something, or not the connection")
 	}
 }

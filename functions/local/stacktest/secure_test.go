@@ -2,6 +2,7 @@ package stacktest
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // The functions as they are deployed: Postgres and Redis over TLS, each by an authority of its own that a variable
-// names. With the authorities exchanged they do not start to sell.
+// names. With either authority in the other's place they do not sell.
 func TestSellsOverTLS(t *testing.T) {
 	t.Parallel()
 	database, gate := servertest.NewAuthority(t), servertest.NewAuthority(t)
@@ -32,7 +33,11 @@ func TestSellsOverTLS(t *testing.T) {
 	}
 	s := ownStack(t, vars(database, gate)...)
 	b := s.buyer(t)
-	b.bought(t, s.product(t, 2), oneCard)
+	done := b.bought(t, s.product(t, 2), oneCard)
+	b.get("/health").want(t, 200)
+	b.cancel(done.BookingID).want(t, 200)
+	b.refunded(t, done.BookingID, "CANCELLED", "100000.00")
+	s.invoke("SweepFunction", `{}`).want(t, 200)
 	var plain int
 	err = postgrestest.Row(t.Context(), server.URL(), `SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
 		WHERE NOT ssl AND application_name = 'stayhold'`, &plain)
@@ -40,10 +45,25 @@ func TestSellsOverTLS(t *testing.T) {
 		t.Errorf("%d connections in plain text: %v", plain, err)
 	}
 	s.audited(t, 0)
+	// Sweep and compensation go on without whom they do not reach, and log it.
+	logs, err := filepath.Glob(filepath.Join(s.dir, "log", "*Function.log"))
+	if err != nil || len(logs) != 10 {
+		t.Fatalf("logs %v: %v", logs, err)
+	}
+	for _, path := range logs {
+		if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), "certificate") {
+			t.Errorf("%s: %v\n%s", filepath.Base(path), err, text)
+		}
+	}
 
-	strange, err := begin(ownDir(t), append(vars(gate, database), fmt.Sprintf("PORT=%d", freePorts()))...)
+	strange, err := begin(ownDir(t), append(vars(gate, gate), fmt.Sprintf("PORT=%d", freePorts()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	strange.endsBadly(t, "certificate signed by unknown authority")
+	// Nobody needs the gate to start: each call does.
+	strange = ownStack(t, vars(database, database)...)
+	if a := strange.buyer(t).get("/health").want(t, 503); !strings.Contains(string(a.body), `"database":"ok"`) {
+		t.Error(a)
+	}
 }

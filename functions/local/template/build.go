@@ -97,6 +97,9 @@ func (b *builder) settings(base Function, node *yaml.Node) (Function, error) {
 	if base.Memory, err = b.number(node, bounds{base.Memory, 128, 10240}, "MemorySize"); err != nil {
 		return base, err
 	}
+	if child(node, "FunctionUrlConfig") != nil {
+		return base, fmt.Errorf("a function URL lets callers past the API")
+	}
 	handler, err := b.text(node, "Handler")
 	if err != nil {
 		return base, err

@@ -140,6 +140,8 @@ func parse(text []byte, o Options) (*Template, error) {
 			err = b.queue(name, o.QueueURL(name), &res.Properties)
 		case "AWS::Serverless::HttpApi":
 			err = b.api(&res.Properties)
+		case "AWS::Lambda::Url", "AWS::ApiGatewayV2::Route":
+			err = fmt.Errorf("a %s lets callers past the routes that are read here", res.Type)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

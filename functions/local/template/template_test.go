@@ -309,6 +309,10 @@ func TestBadTemplatesAreRefused(t *testing.T) {
 		"no end":       strings.Replace(function, "%s", "Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(999999999 days)}}}", 1),
 		"itself":       strings.Replace(function, "%s", "Environment: {Variables: {A: &a [x, *a]}}", 1),
 		"a circle":     "Conditions: {C: !Not [!Condition C]}\n" + strings.Replace(function, "%s", "Environment: {Variables: {A: !If [C, 1, 2]}}", 1),
+		"own URL":      strings.Replace(function, "%s", "FunctionUrlConfig: {AuthType: NONE}", 1),
+		"URL for all":  "Globals: {Function: {FunctionUrlConfig: {AuthType: AWS_IAM}}}\n" + strings.Replace(function, "%s", "Timeout: 3", 1),
+		"URL apart":    strings.Replace(function, "%s}}", "Timeout: 3}}, U: {Type: AWS::Lambda::Url}", 1),
+		"route apart":  strings.Replace(function, "%s}}", "Timeout: 3}}, R: {Type: AWS::ApiGatewayV2::Route}", 1),
 		"batch of 100": strings.Replace(function, "%s", "Events: {E: {Type: SQS, Properties: {Queue: q, BatchSize: 100}}}", 1),
 	} {
 		if _, err := parse([]byte(text), options(nil)); err == nil {
