@@ -3,6 +3,7 @@ package holdtest
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,6 +104,39 @@ func (m *Masters) URL() string {
 		}
 	}
 	return strings.Join(urls, ",")
+}
+
+// Proxies puts a Wire in front of each node until the test ends, and has the nodes name the Wires as their addresses, so
+// that no client goes round them. It returns when every node knows the others by theirs.
+func (m *Masters) Proxies(t testing.TB) []*Wire {
+	t.Helper()
+	var wires []*Wire
+	var ports []string
+	for i, srv := range m.servers {
+		w := Proxy(t, srv.URL())
+		u, err := url.Parse(w.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.nodes[i].ConfigSet(t.Context(), "cluster-announce-port", u.Port()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		wires, ports = append(wires, w), append(ports, u.Port())
+	}
+	known := func(node *redis.Client) bool {
+		slots, err := node.ClusterSlots(t.Context()).Result()
+		return err == nil && len(slots) == len(m.nodes) && !slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool {
+			_, port, _ := strings.Cut(s.Nodes[0].Addr, ":")
+			return !slices.Contains(ports, port)
+		})
+	}
+	for deadline := time.Now().Add(20 * time.Second); slices.ContainsFunc(m.nodes, func(n *redis.Client) bool { return !known(n) }); {
+		if time.Now().After(deadline) {
+			t.Fatal("the nodes do not hear of each other's new addresses")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return wires
 }
 
 // Stop ends the nodes. Safe to repeat.

@@ -13,8 +13,8 @@ import (
 
 // Wire is a TCP proxy between a client and one Redis that counts commands and round trips and loses what it is told to
 // lose. HELLO, AUTH, CLIENT, SELECT, READONLY and COMMAND, with which a client opens a connection, are not counted; new
-// connections are counted apart. A cluster's clients go round it, since its nodes name their own addresses. The trace has
-// the commands with their arguments.
+// connections are counted apart. A cluster's clients go round it, since its nodes name their own addresses, but for
+// Masters.Proxies. The trace has the commands with their arguments.
 type Wire struct {
 	*servertest.Wire[[]string]
 	openings *openings
