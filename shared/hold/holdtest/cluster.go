@@ -124,10 +124,9 @@ func (m *Masters) Proxies(t testing.TB) []*Wire {
 		wires, ports = append(wires, w), append(ports, u.Port())
 	}
 	known := func(node *redis.Client) bool {
-		slots, err := node.ClusterSlots(t.Context()).Result()
-		return err == nil && len(slots) == len(m.nodes) && !slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool {
-			_, port, _ := strings.Cut(s.Nodes[0].Addr, ":")
-			return !slices.Contains(ports, port)
+		shards, err := node.ClusterShards(t.Context()).Result()
+		return err == nil && len(shards) == len(m.nodes) && !slices.ContainsFunc(shards, func(s redis.ClusterShard) bool {
+			return !slices.Contains(ports, strconv.FormatInt(s.Nodes[0].Port, 10))
 		})
 	}
 	for deadline := time.Now().Add(20 * time.Second); slices.ContainsFunc(m.nodes, func(n *redis.Client) bool { return !known(n) }); {
