@@ -22,7 +22,7 @@ UNRACED := ^TestCrash
 BUSY := stayhold/(functions/local/(chaos|stacktest)|shared/booking)$$
 # Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
 # and PgBouncer they would show nothing.
-UNSCALED := TestBadStarts|TestFunctionsElsewhere|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
+UNSCALED := TestBadStarts|TestFunctionsElsewhere|TestAnotherDatabase|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
 
 .PHONY: help
 help: ## this list

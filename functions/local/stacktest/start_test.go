@@ -229,3 +229,39 @@ func TestNothingOutlivesAKilledFront(t *testing.T) {
 	again.buyer(t).bought(t, 1, oneCard)
 	again.audited(t, 0)
 }
+
+// With another database, nothing of the one before comes back: neither its holds nor its money.
+func TestAnotherDatabaseBeginsAnew(t *testing.T) {
+	t.Parallel()
+	dir := ownDir(t)
+	first, err := launch(dir)
+	if err != nil {
+		skipWithoutServers(t, err.Error())
+		t.Fatal(err)
+	}
+	b := first.user(t, 7)
+	first.oneCharge(t, b.bought(t, 2, oneCard), "100000.00", false)
+	b.held(t, 1)
+	if err := first.stop(); err != nil {
+		t.Fatalf("%v\n%s", err, first.tail(20))
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "postgres")); err != nil {
+		t.Fatal(err)
+	}
+	again := startIn(t, dir)
+	b = again.user(t, 7)
+	for product, want := range map[int64]int64{1: 100, 2: 10} {
+		if got := b.available(t, product); got != want {
+			t.Errorf("%d of product %d are available, want %d", got, product, want)
+		}
+	}
+	var ledger struct {
+		Charges []charge
+		Net     string
+	}
+	if send("GET", again.gateway+"/ledger", "").want(t, 200).into(t, &ledger); len(ledger.Charges) > 0 {
+		t.Errorf("charges of another database: %+v", ledger.Charges)
+	}
+	b.bought(t, 2, oneCard)
+	again.audited(t, 0)
+}
