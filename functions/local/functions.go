@@ -56,7 +56,11 @@ func (s *stack) openElsewhere(ctx context.Context) error {
 		return nil
 	}
 	s.out.printf("%-12s waiting for %s, at most %v  (sam local start-lambda --env-vars %s)", "lambda", s.lambda, endpointWithin, path)
-	ctx, cancel := context.WithTimeoutCause(ctx, endpointWithin, fmt.Errorf("AWS_ENDPOINT_URL_LAMBDA: %s does not answer: "+
+	return s.awaitEndpoint(ctx, endpointWithin)
+}
+
+func (s *stack) awaitEndpoint(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("AWS_ENDPOINT_URL_LAMBDA: %s does not answer: "+
 		"start sam local start-lambda there, or unset AWS_ENDPOINT_URL_LAMBDA to have the functions run here", s.lambda))
 	defer cancel()
 	tick := time.NewTicker(200 * time.Millisecond)

@@ -99,6 +99,27 @@ func TestVariablesForContainers(t *testing.T) {
 	}
 }
 
+// Whoever uses the AWS CLI on this stack may have the variable in his shell.
+func TestTheStacksOwnEndpointIsRefused(t *testing.T) {
+	for _, own := range []string{"http://127.0.0.1:4001", "http://localhost:4001/"} {
+		if _, err := readSettings("d", lookup(map[string]string{"PORT": "4000", "AWS_ENDPOINT_URL_LAMBDA": own})); err == nil || !strings.Contains(err.Error(), "own invoke API") {
+			t.Errorf("%s: %v", own, err)
+		}
+	}
+	s, err := readSettings("d", lookup(map[string]string{"PORT": "4000", "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:4004/"}))
+	if err != nil || s.lambda != "http://127.0.0.1:4004" {
+		t.Errorf("another one: %q, %v", s.lambda, err)
+	}
+}
+
+func TestAnEndpointThatNeverAnswersIsGivenUp(t *testing.T) {
+	s := &stack{settings: settings{lambda: fmt.Sprintf("http://127.0.0.1:%d", freePort(t))}}
+	err := s.awaitEndpoint(t.Context(), 500*time.Millisecond)
+	if err == nil || !strings.HasPrefix(err.Error(), "AWS_ENDPOINT_URL_LAMBDA: "+s.lambda+" does not answer: start ") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestReachNamesWhatDoesNotAnswerAndShowsNoPassword(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -77,8 +77,12 @@ func readSettings(dir string, lookup func(string) (string, bool)) (settings, err
 			fault("CORS_ALLOW_ORIGINS: %q is not an origin like https://shop.example", origin)
 		}
 	}
-	if s.lambda != "" && (s.lambda == "*" || !isOrigin(s.lambda)) {
-		fault("AWS_ENDPOINT_URL_LAMBDA: %q is not a URL like http://127.0.0.1:3005", s.lambda)
+	switch own := fmt.Sprintf(":%d", s.port+1); {
+	case s.lambda == "":
+	case s.lambda == "*" || !isOrigin(s.lambda):
+		fault("AWS_ENDPOINT_URL_LAMBDA: %q is not a URL like http://127.0.0.1:3004", s.lambda)
+	case s.lambda == "http://127.0.0.1"+own || s.lambda == "http://localhost"+own:
+		fault("AWS_ENDPOINT_URL_LAMBDA: %s is this stack's own invoke API, unset it", s.lambda)
 	}
 	if address := net.ParseIP(s.second); s.second != "" && (address == nil || address.IsUnspecified()) {
 		fault("ALSO_LISTEN: %q is not the address of one network of this machine, such as 172.17.0.1", s.second)

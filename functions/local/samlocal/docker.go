@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -27,7 +26,7 @@ func docker(ctx context.Context, args ...string) (string, error) {
 // needDocker says what is missing of Docker, in one line.
 func needDocker(ctx context.Context) error {
 	if _, err := exec.LookPath("docker"); err != nil {
-		return errors.New("Docker is not installed: get Docker Desktop, or `apt-get install docker.io`")
+		return errors.New("docker is not installed: get Docker Desktop, or `apt-get install docker.io`")
 	}
 	if _, err := docker(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
 		return fmt.Errorf("the Docker daemon does not answer: start Docker Desktop, or `dockerd` as root (%w)", err)
@@ -42,10 +41,8 @@ func needImage(ctx context.Context, architecture string) error {
 		return nil
 	}
 	fmt.Println("loading the image", name, "(once, some hundred MB) …")
-	pull := exec.CommandContext(ctx, "docker", "pull", "--quiet", name)
-	pull.Stderr = os.Stderr
-	if err := pull.Run(); err != nil {
-		return fmt.Errorf("the image %s cannot be loaded: is there a network? (%w)", name, err)
+	if _, err := docker(ctx, "pull", "--quiet", name); err != nil {
+		return fmt.Errorf("the image %s cannot be loaded: %w", name, err)
 	}
 	return nil
 }

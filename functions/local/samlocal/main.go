@@ -54,6 +54,9 @@ func serve(ctx context.Context, program string) (err error) {
 	if err != nil {
 		return fmt.Errorf("PORT: %q is not a port", os.Getenv("PORT"))
 	}
+	if err := nobodyElse(filepath.Join(local, "lock")); err != nil {
+		return err
+	}
 	s := &session{sam: program, work: local, build: filepath.Join(".aws-sam", "build"), began: time.Now()}
 	if err := s.prepare(ctx); err != nil {
 		return err
@@ -73,4 +76,17 @@ func serve(ctx context.Context, program string) (err error) {
 	case <-s.lambda.done:
 		return fmt.Errorf("sam local start-lambda ended: %s", s.lambda.tail())
 	}
+}
+
+// nobodyElse says that no stack runs in the folder of that lock: it would lose its containers to this one.
+func nobodyElse(lock string) error {
+	f, err := os.OpenFile(lock, os.O_RDONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return fmt.Errorf("a stack runs in %s already: stop it first", filepath.Dir(lock))
+	}
+	return nil
 }
