@@ -20,7 +20,10 @@ import (
 // it removes the container, now and then, before it has read that far.
 var report = regexp.MustCompile(`REPORT RequestId: \S+\s+(?:Init Duration: ([0-9.]+) ms\s+)?Duration: ([0-9.]+) ms.*Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB`)
 
-// events has `sam local invoke` run each function with each of its samples, two at a time.
+// atOnce is how many samples are under way: half of the time of `sam local invoke` is waiting for its container.
+const atOnce = 4
+
+// events has `sam local invoke` run each function with each of its samples.
 func (s *session) events(ctx context.Context, t *template.Template) error {
 	paths, err := filepath.Glob(filepath.Join("events", "*.json"))
 	if err != nil {
@@ -36,7 +39,7 @@ func (s *session) events(ctx context.Context, t *template.Template) error {
 	next := make(chan string)
 	faults := make(chan error, len(paths))
 	var all sync.WaitGroup
-	for range 2 {
+	for range atOnce {
 		all.Go(func() {
 			for path := range next {
 				if err := s.event(ctx, path); err != nil {
