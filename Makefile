@@ -10,6 +10,8 @@ GO_LICENSES := v1.6.0
 LICENCE_READER := $(LOCAL)/tools/go-licenses-$(GO_LICENSES)
 CFN_LINT := 1.58.0
 SCHEMATHESIS := 4.32.5
+SAM_CLI := 1.170.0
+SAM := $(LOCAL)/venv-sam-$(SAM_CLI)/bin/sam
 API_FUZZER := $(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)/bin/st
 TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
 # The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
@@ -22,7 +24,7 @@ UNRACED := ^TestCrash
 BUSY := stayhold/(functions/local/(chaos|stacktest)|shared/booking)$$
 # Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
 # and PgBouncer they would show nothing.
-UNSCALED := TestBadStarts|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
+UNSCALED := TestBadStarts|TestFunctionsElsewhere|TestAnotherDatabase|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
 
 .PHONY: help
 help: ## this list
@@ -31,6 +33,18 @@ help: ## this list
 .PHONY: run
 run: servers build ## sell rooms on this machine: the whole stack, until Ctrl-C
 	@exec .ci/front $(LOCAL)/bin/local
+
+.PHONY: sam
+sam: go-version servers $(LOCAL)/bin/local $(LOCAL)/bin/samlocal ## the same with the functions in containers, built and run by AWS SAM: needs Docker
+	@.ci/install python
+	@$(MAKE) --no-print-directory $(SAM)
+	@exec .ci/front $(LOCAL)/bin/samlocal -sam $(SAM)
+
+.PHONY: sam-test
+sam-test: go-version servers $(LOCAL)/bin/local $(LOCAL)/bin/samlocal ## every function, route and step of a sale in SAM's containers: needs Docker
+	@.ci/install python
+	@$(MAKE) --no-print-directory $(SAM)
+	@exec .ci/front $(LOCAL)/bin/samlocal -sam $(SAM) -check
 
 .PHONY: test
 test: go-version ## every test, on real servers, with the race detector
@@ -131,6 +145,9 @@ $(LOCAL)/bin/%Function/bootstrap: always
 $(LOCAL)/bin/local: always
 	@CGO_ENABLED=0 go build -o $@ ./functions/local && echo "  built the local front"
 
+$(LOCAL)/bin/samlocal: always
+	@CGO_ENABLED=0 go build -o $@ ./functions/local/samlocal
+
 $(LINTER):
 	@echo "building golangci-lint $(GOLANGCI_LINT), once (some minutes) …"
 	@mkdir -p $(LOCAL)/tools
@@ -151,6 +168,11 @@ $(TEMPLATE_LINTER):
 	@echo "installing cfn-lint $(CFN_LINT) …"
 	@python3 -m venv $(LOCAL)/venv-cfn-lint-$(CFN_LINT)
 	@$(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/pip install --quiet cfn-lint==$(CFN_LINT)
+
+$(SAM):
+	@echo "installing AWS SAM CLI $(SAM_CLI) (a minute) …"
+	@python3 -m venv $(LOCAL)/venv-sam-$(SAM_CLI)
+	@$(LOCAL)/venv-sam-$(SAM_CLI)/bin/pip install --quiet aws-sam-cli==$(SAM_CLI)
 
 $(API_FUZZER):
 	@echo "installing schemathesis $(SCHEMATHESIS) …"

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -85,3 +87,51 @@ func (s *stack) serveOn(n int, listener net.Listener) {
 
 // open begins to answer on the port n behind the API's.
 func (s *stack) open(n int, handler http.Handler) { s.doors[n].open(handler) }
+
+// share has what listens on a port of 127.0.0.1 reached at the second address too, if there is one: each connection
+// that comes there is carried over, so that a server need not know of it, nor trust anybody but this machine.
+func (s *stack) share(port int) error {
+	if s.second == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.second, strconv.Itoa(port)))
+	if err != nil {
+		return fmt.Errorf("ALSO_LISTEN: port %d of %s: %w", port, s.second, rootCause(err))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for {
+			outside, err := listener.Accept()
+			if err != nil {
+				return // closed below; one that could not be taken is tried again by its caller
+			}
+			go carry(ctx, outside, port)
+		}
+	}()
+	s.later(servers, func(context.Context) {
+		_ = listener.Close()
+		cancel()
+	})
+	return nil
+}
+
+// carry hands on what either side sends, until both have ended or the stack stops.
+func carry(ctx context.Context, outside net.Conn, port int) {
+	defer func() { _ = outside.Close() }()
+	inside, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return // the server is down, and whoever asked sees that
+	}
+	defer func() { _ = inside.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = errors.Join(outside.Close(), inside.Close()) })()
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{outside, inside}, {inside, outside}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1])
+			if end, ok := way[0].(*net.TCPConn); ok {
+				_ = end.CloseWrite()
+			}
+		})
+	}
+	both.Wait()
+}

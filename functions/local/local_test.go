@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -29,13 +31,14 @@ func TestSettings(t *testing.T) {
 		t.Errorf("by default: %+v, %v", s, err)
 	}
 	_, err = readSettings("d", lookup(map[string]string{
+		"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:3005/x", "ALSO_LISTEN": "0.0.0.0",
 		"PORT": "65533", "SWEEP_INTERVAL": "soon", "CORS_ALLOW_ORIGINS": "https://shop.example/", "AWS_ENDPOINT_URL_SQS": "http://x", "PAYMENT_GATEWAY_URL": "http://x",
 	}))
 	if err == nil {
 		t.Fatal("no error")
 	}
 	line := oneLine(err)
-	for _, name := range []string{"PORT", "SWEEP_INTERVAL", "CORS_ALLOW_ORIGINS", "COMPENSATION_QUEUE_URL", "PAYMENT_GATEWAY_SECRET"} {
+	for _, name := range []string{"PORT", "SWEEP_INTERVAL", "CORS_ALLOW_ORIGINS", "COMPENSATION_QUEUE_URL", "PAYMENT_GATEWAY_SECRET", "AWS_ENDPOINT_URL_LAMBDA", "ALSO_LISTEN"} {
 		if !strings.Contains(line, name) || strings.Contains(line, "\n") {
 			t.Errorf("%q does not name %s on one line", line, name)
 		}
@@ -63,6 +66,57 @@ func TestVariablesAreTheTemplatesWithLocalValues(t *testing.T) {
 	owner := s.variables(template.Function{Name: migrateFunction, Environment: map[string]string{"DATABASE_URL": "", "DATABASE_URL_ARN": ""}})
 	if !slices.Equal(owner, []string{"DATABASE_URL=postgres://owner"}) {
 		t.Errorf("the migration's: %v", owner)
+	}
+}
+
+// What sam local is told has every variable of the template, and shows this machine as containers see it.
+func TestVariablesForContainers(t *testing.T) {
+	s := &stack{settings: settings{
+		dir: t.TempDir(), functionsURL: "postgres://u:w@127.0.0.1:5/d", redisURL: "redis://:w@localhost:1,redis://127.0.0.1:2",
+		gatewayURL: "https://gateway.example", passed: map[string]string{"HOLD_TTL": "5s"},
+	}, template: &template.Template{Functions: []template.Function{{Name: "F", Environment: map[string]string{
+		"DATABASE_URL": "", "DATABASE_URL_ARN": "", "REDIS_URL": "", "PAYMENT_GATEWAY_URL": "", "HOLD_TTL": "300s", "USER_ID_CLAIM": "sub",
+	}}}}}
+	path, err := s.writeVariables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]map[string]string
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]map[string]string{"F": {
+		"DATABASE_URL": "postgres://u:w@host.docker.internal:5/d", "DATABASE_URL_ARN": "",
+		"REDIS_URL": "redis://:w@host.docker.internal:1,redis://host.docker.internal:2", "PAYMENT_GATEWAY_URL": "https://gateway.example",
+		"HOLD_TTL": "5s", "USER_ID_CLAIM": "sub",
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// Whoever uses the AWS CLI on this stack may have the variable in his shell.
+func TestTheStacksOwnEndpointIsRefused(t *testing.T) {
+	for _, own := range []string{"http://127.0.0.1:4001", "http://localhost:4001/"} {
+		if _, err := readSettings("d", lookup(map[string]string{"PORT": "4000", "AWS_ENDPOINT_URL_LAMBDA": own})); err == nil || !strings.Contains(err.Error(), "own invoke API") {
+			t.Errorf("%s: %v", own, err)
+		}
+	}
+	s, err := readSettings("d", lookup(map[string]string{"PORT": "4000", "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:4004/"}))
+	if err != nil || s.lambda != "http://127.0.0.1:4004" {
+		t.Errorf("another one: %q, %v", s.lambda, err)
+	}
+}
+
+func TestAnEndpointThatNeverAnswersIsGivenUp(t *testing.T) {
+	s := &stack{settings: settings{lambda: fmt.Sprintf("http://127.0.0.1:%d", freePort(t))}}
+	err := s.awaitEndpoint(t.Context(), 500*time.Millisecond)
+	if err == nil || !strings.HasPrefix(err.Error(), "AWS_ENDPOINT_URL_LAMBDA: "+s.lambda+" does not answer: start ") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -139,7 +193,7 @@ Resources:
 		t.Errorf("a taken port: %s", line)
 	}
 	free := fmt.Sprint(freePort(t))
-	variables := map[string]string{"PORT": free, "DATABASE_URL": "postgres://" + taken.Addr().String() + "/d"}
+	variables := map[string]string{"PORT": free, "DATABASE_URL": "postgres://" + taken.Addr().String() + "/d", "REDIS_URL": "redis://" + taken.Addr().String()}
 	if line := refuse(t, "d", variables); line != "MigrateFunction did not start: no way" {
 		t.Errorf("a function that does not start: %s", line)
 	}

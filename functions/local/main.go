@@ -2,7 +2,8 @@
 // SQS, EventBridge Scheduler and the payment gateway, with a real Postgres and a real Redis. It is not deployed.
 //
 // Invariants: routes, queue, schedule, timeouts and environments are those of template.yaml; whatever it starts it also
-// stops, and supervises in between; nothing listens but on 127.0.0.1.
+// stops, and supervises in between; nothing listens but on 127.0.0.1 and, for containers, where ALSO_LISTEN says. With
+// AWS_ENDPOINT_URL_LAMBDA it runs no function itself: each call goes to that endpoint.
 //
 // When a start fails half way, one line says what and what to do, everything is stopped again, and the exit code is 1.
 // When it is killed, the kernel ends its children on Linux; elsewhere the environments end themselves, and the servers

@@ -39,6 +39,10 @@ func (s *stack) supervise(ctx context.Context, name string, start func(ctx conte
 		return nil, err
 	}
 	s.out.printf("%-12s 127.0.0.1:%d  (%.1f s)", name, first.Port(), time.Since(began).Seconds())
+	if err := s.share(first.Port()); err != nil {
+		first.Stop()
+		return nil, err
+	}
 	end, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
@@ -111,32 +115,30 @@ func (s *stack) startDatabase(ctx context.Context) error {
 	return err
 }
 
-// startGate starts Redis after the database was looked at: holds of a database that was emptied must not come back.
 func (s *stack) startGate(ctx context.Context) error {
 	if s.redisURL != "" {
 		return reach("REDIS_URL", s.redisURL, "6379", "redis", "rediss")
-	}
-	dir := filepath.Join(s.dir, "redis")
-	if s.fresh {
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
 	}
 	log, err := openLog(filepath.Join(s.dir, "log"), "redis", s.out)
 	if err != nil {
 		return err
 	}
 	running, err := s.supervise(ctx, "redis", func(ctx context.Context, port int) (server, error) {
-		return holdtest.Start(ctx, holdtest.Config{Dir: dir, Port: port, Log: log})
+		return holdtest.Start(ctx, holdtest.Config{Dir: filepath.Join(s.dir, "redis"), Port: port, Log: log})
 	})
 	if err != nil {
 		return err
 	}
 	s.redisURL = running.URL()
+	s.stale = append(s.stale, func(ctx context.Context) error {
+		_, err := holdtest.Do(ctx, s.redisURL, "FLUSHALL")
+		return err
+	})
 	return nil
 }
 
-// seed puts the demo data into an empty database. What the simulator and the queue remember belonged to another one.
+// seed puts the demo data into an empty database. What Redis, the simulator and the queue remember belonged to another
+// one: holds and charges of a database that was emptied must not come back.
 func (s *stack) seed(ctx context.Context) error {
 	target, err := s.ownDatabaseURL()
 	if err != nil {
@@ -149,7 +151,11 @@ func (s *stack) seed(ctx context.Context) error {
 	if err := postgrestest.SeedDemo(ctx, target); err != nil {
 		return fmt.Errorf("demo data: %w", err)
 	}
-	s.fresh = true
+	for _, empty := range s.stale {
+		if err := empty(ctx); err != nil {
+			return fmt.Errorf("emptying what belonged to another database: %w", err)
+		}
+	}
 	s.out.printf("%-12s products 1 to 5, users 1 to 1000 with 50000 points each", "demo data")
 	return nil
 }
@@ -221,13 +227,9 @@ func (s *stack) openSimulator() error {
 			s.out.printf("payment simulator: %v", err)
 		}
 	})
-	if s.fresh {
-		if err := simulator.Reset(); err != nil {
-			return fmt.Errorf("payment simulator: %w", err)
-		}
-	}
+	s.stale = append(s.stale, func(context.Context) error { return simulator.Reset() })
 	s.open(2, simulator)
-	return nil
+	return s.share(s.port + 2)
 }
 
 func (s *stack) openQueues() error {
@@ -251,17 +253,13 @@ func (s *stack) openQueues() error {
 			}
 		}
 	}
-	if s.fresh {
-		if err := queues.PurgeAll(); err != nil {
-			return fmt.Errorf("queue: %w", err)
-		}
-	}
+	s.stale = append(s.stale, func(context.Context) error { return queues.PurgeAll() })
 	s.sqsEndpoint = s.local(3)
 	for _, source := range s.template.Sources {
 		s.queueURL = s.local(3) + "/" + template.Account + "/" + source.Queue
 	}
 	s.open(3, queues)
-	return nil
+	return s.share(s.port + 3)
 }
 
 func attributes(q template.Queue) map[string]string {
@@ -282,7 +280,7 @@ func (s *stack) startTriggers(ctx context.Context) error {
 				QueueURL: s.queueURL, Endpoint: s.sqsEndpoint, Region: template.Region,
 				AccessKeyID: "local", SecretAccessKey: "local",
 			}, "arn:aws:sqs:"+template.Region+":"+template.Account+":"+s.queueURL[strings.LastIndexByte(s.queueURL, '/')+1:]),
-			Invoker: s.host.Pool(source.Function), Batch: source.BatchSize, Partial: source.Partial,
+			Invoker: s.invokers[source.Function], Batch: source.BatchSize, Partial: source.Partial,
 			Report: func(err error) {
 				s.out.printf("%s  %s: %s", clock(), source.Function, visible(err.Error()))
 			},
@@ -294,7 +292,7 @@ func (s *stack) startTriggers(ctx context.Context) error {
 		if s.sweepInterval > 0 && t.Function == sweepFunction {
 			every = s.sweepInterval
 		}
-		schedule := &trigger.Schedule{Name: t.Name, Every: every, Input: t.Input, Invoker: s.host.Pool(t.Function), Done: s.scheduled(t.Function)}
+		schedule := &trigger.Schedule{Name: t.Name, Every: every, Input: t.Input, Invoker: s.invokers[t.Function], Done: s.scheduled(t.Function)}
 		s.triggers.Go(func() { schedule.Run(ctx) })
 	}
 	s.later(callers, func(context.Context) { cancel() })

@@ -41,6 +41,8 @@ type settings struct {
 	ypaySecret     string
 	corsOrigins    string
 	sweepInterval  time.Duration
+	lambda         string // the endpoint of functions that run elsewhere; empty: they run here
+	second         string // an address on which what is started here is reached too; empty: none
 	passed         map[string]string
 }
 
@@ -52,7 +54,8 @@ func readSettings(dir string, lookup func(string) (string, bool)) (settings, err
 		sqsEndpoint: get("AWS_ENDPOINT_URL_SQS"), queueURL: get("COMPENSATION_QUEUE_URL"),
 		gatewayURL: get("PAYMENT_GATEWAY_URL"), gatewaySecret: get("PAYMENT_GATEWAY_SECRET"),
 		ypayURL: get("YPAY_GATEWAY_URL"), ypaySecret: get("YPAY_GATEWAY_SECRET"),
-		corsOrigins: get("CORS_ALLOW_ORIGINS"), passed: map[string]string{},
+		corsOrigins: get("CORS_ALLOW_ORIGINS"), lambda: strings.TrimSuffix(get("AWS_ENDPOINT_URL_LAMBDA"), "/"), second: get("ALSO_LISTEN"),
+		passed: map[string]string{},
 	}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -74,6 +77,16 @@ func readSettings(dir string, lookup func(string) (string, bool)) (settings, err
 		if origin != "" && !isOrigin(strings.TrimSpace(origin)) {
 			fault("CORS_ALLOW_ORIGINS: %q is not an origin like https://shop.example", origin)
 		}
+	}
+	switch own := fmt.Sprintf(":%d", s.port+1); {
+	case s.lambda == "":
+	case s.lambda == "*" || !isOrigin(s.lambda):
+		fault("AWS_ENDPOINT_URL_LAMBDA: %q is not a URL like http://127.0.0.1:3004", s.lambda)
+	case s.lambda == "http://127.0.0.1"+own || s.lambda == "http://localhost"+own:
+		fault("AWS_ENDPOINT_URL_LAMBDA: %s is this stack's own invoke API, unset it", s.lambda)
+	}
+	if address := net.ParseIP(s.second); s.second != "" && (address == nil || address.IsUnspecified()) {
+		fault("ALSO_LISTEN: %q is not the address of one network of this machine, such as 172.17.0.1", s.second)
 	}
 	if s.databaseURL != "" && s.functionsURL == "" {
 		fault("DATABASE_URL: MIGRATE_DATABASE_URL needs it, set it too")

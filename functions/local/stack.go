@@ -47,11 +47,12 @@ type stack struct {
 	out      *printer
 	template *template.Template
 	host     *sandbox.Host
+	invokers map[string]invoker // by the function's name
 	api      *httpapi.Authorizer
 	triggers sync.WaitGroup
 	undo     [phases][]func(context.Context)
 	failure  chan error
-	fresh    bool
+	stale    []func(context.Context) error // each empties a part whose memory belongs to another database
 	doors    map[int]*door
 }
 
@@ -64,7 +65,7 @@ func serve(ctx context.Context, dir string, lookup func(string) (string, bool), 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &stack{settings: settings, out: out, failure: make(chan error, 8), doors: map[int]*door{}}
+	s := &stack{settings: settings, out: out, failure: make(chan error, 8), doors: map[int]*door{}, invokers: map[string]invoker{}}
 	err = s.start(ctx, began)
 	if err == nil {
 		select {
@@ -84,7 +85,7 @@ func serve(ctx context.Context, dir string, lookup func(string) (string, bool), 
 // start brings everything up, in the order in which one part needs the other.
 func (s *stack) start(ctx context.Context, began time.Time) error {
 	for _, step := range []func(context.Context) error{
-		s.lock, s.readTemplate, s.listen, s.startDatabase, s.openHost, s.migrate, s.startSimulators, s.startGate,
+		s.lock, s.readTemplate, s.listen, s.startDatabase, s.startGate, s.startSimulators, s.openFunctions, s.migrate, s.seed,
 		s.prepare, s.writeEnv, s.startTriggers,
 	} {
 		if err := step(ctx); err != nil {
@@ -143,7 +144,7 @@ func (s *stack) readTemplate(context.Context) error {
 	}
 	for _, f := range t.Functions {
 		path := s.executable(f.Name)
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Stat(path); err != nil && s.lambda == "" {
 			return fmt.Errorf("%s is not built (%s is missing): run `make build`", f.Name, path)
 		}
 	}
@@ -156,80 +157,21 @@ func (s *stack) executable(function string) string {
 	return filepath.Join(s.dir, "bin", function, "bootstrap")
 }
 
-// openHost opens the Runtime API. No process starts yet.
-func (s *stack) openHost(context.Context) error {
-	host, err := sandbox.Listen()
-	if err != nil {
-		return err
-	}
-	s.host = host
-	s.later(functions, func(ctx context.Context) {
-		if err := host.Close(ctx); err != nil {
-			s.out.printf("%v", err)
-		}
-	})
-	return nil
-}
-
-// pool gives a function its environments. Everything that its variables name must be known by then.
-func (s *stack) pool(f template.Function) (*sandbox.Pool, error) {
-	log, err := openLog(filepath.Join(s.dir, "log"), f.Name, s.out)
-	if err != nil {
-		return nil, err
-	}
-	return s.host.Add(sandbox.Function{
-		Name: f.Name, Executable: s.executable(f.Name), Handler: f.Handler, Timeout: f.Timeout, Memory: f.Memory,
-		Variables: s.variables(f), Output: log,
-	}, environments), nil
-}
-
-// variables is a function's environment: what the template says, with local values for what is the account's, and
-// with what the environment of the stack overrides. What the template leaves empty is not there, and a secret is given
-// itself: its ARN is the account's.
-func (s *stack) variables(f template.Function) []string {
-	database := s.functionsURL
-	if f.Name == migrateFunction {
-		database = s.databaseURL
-	}
-	own := map[string]string{
-		"DATABASE_URL": database, "REDIS_URL": s.redisURL,
-		"PAYMENT_GATEWAY_URL": s.gatewayURL, "PAYMENT_GATEWAY_SECRET": s.gatewaySecret,
-		"YPAY_GATEWAY_URL": s.ypayURL, "YPAY_GATEWAY_SECRET": s.ypaySecret,
-		"COMPENSATION_QUEUE_URL": s.queueURL, "AWS_ENDPOINT_URL_SQS": s.sqsEndpoint,
-		"FUNCTIONS_LOGIN": s.functionsLogin,
-		// What is brought may be a container's, on a network of this machine.
-		"TLS_REQUIRED": "false",
-	}
-	var out []string
-	for name, value := range f.Environment {
-		if v, ok := own[name]; ok {
-			value = v
-		}
-		if v, ok := s.passed[name]; ok {
-			value = v
-		}
-		if value != "" {
-			out = append(out, name+"="+value)
-		}
-	}
-	return out
-}
-
 // migrate brings the schema up through MigrateFunction, as the database's owner.
 func (s *stack) migrate(ctx context.Context) error {
 	i := slices.IndexFunc(s.template.Functions, func(f template.Function) bool { return f.Name == migrateFunction })
 	if i < 0 {
 		return errors.New("template.yaml has no " + migrateFunction)
 	}
-	pool, err := s.pool(s.template.Functions[i])
+	prepare, err := s.add(s.template.Functions[i])
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := pool.Prepare(ctx); err != nil {
+	if err := prepare(ctx); err != nil {
 		return err
 	}
-	result, err := pool.Invoke(ctx, []byte("{}"))
+	result, err := s.invokers[migrateFunction].Invoke(ctx, []byte("{}"))
 	if err != nil {
 		return err
 	}
@@ -245,7 +187,7 @@ func (s *stack) migrate(ctx context.Context) error {
 		what = "applied " + strings.Join(done.Applied, ", ")
 	}
 	s.out.printf("%-12s %s  (%.1f s)", "migrations", what, time.Since(began).Seconds())
-	return s.seed(ctx)
+	return nil
 }
 
 // failureText is what a function failed with, for a person.
@@ -270,15 +212,19 @@ func (s *stack) prepare(ctx context.Context) error {
 		if f.Name == migrateFunction {
 			continue
 		}
-		pool, err := s.pool(f)
+		prepare, err := s.add(f)
 		if err != nil {
 			return err
 		}
-		all.Go(func() { faults[i] = pool.Prepare(ctx) })
+		all.Go(func() { faults[i] = prepare(ctx) })
 	}
 	all.Wait()
 	if err := merged(faults); err != nil {
 		return err
+	}
+	if s.lambda != "" {
+		s.out.printf("%-12s %d at %s", "functions", len(faults), s.lambda)
+		return nil
 	}
 	s.out.printf("%-12s %d started  (%.1f s)", "functions", len(faults), time.Since(began).Seconds())
 	return nil
@@ -313,11 +259,11 @@ func merged(faults []error) error {
 func (s *stack) openAPI() {
 	api := httpapi.New(httpapi.Config{
 		Routes: s.template.Routes, Cors: s.template.Cors, Authorizer: s.api, Log: s.out.request,
-		Invoker: func(function string) httpapi.Invoker { return s.host.Pool(function) },
+		Invoker: s.forAPI,
 	})
 	invoke := invokeapi.Handler(func(name string) invokeapi.Invoker {
-		if pool := s.host.Pool(name); pool != nil {
-			return pool
+		if f, ok := s.invokers[name]; ok {
+			return f
 		}
 		return nil
 	}, s.invoked)

@@ -31,6 +31,7 @@ type Options struct {
 	Root string    // where template.yaml is
 	Bin  string    // the folder with the built executables
 	Work string    // the stack's data; made when missing
+	Port int       // of the API, and the three behind it; 0 takes free ones
 	Vars []string  // NAME=value: its environment, beside PATH, HOME, TMPDIR and PORT
 	Log  io.Writer // what it prints; nil keeps only the last lines
 }
@@ -62,10 +63,15 @@ func Open(ctx context.Context, o Options) (*Front, error) {
 	if err := os.MkdirAll(o.Work, 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.Symlink(bin, filepath.Join(o.Work, "bin")); err != nil {
-		return nil, err
+	if filepath.Join(o.Work, "bin") != filepath.Clean(o.Bin) {
+		if err := os.Symlink(bin, filepath.Join(o.Work, "bin")); err != nil {
+			return nil, err
+		}
 	}
-	port := freePorts()
+	port := o.Port
+	if port == 0 {
+		port = freePorts()
+	}
 	at := func(n int) string { return fmt.Sprintf("http://127.0.0.1:%d", port+n) }
 	f := &Front{
 		API: at(0), Invoke: at(1), Gateway: at(2), log: o.Log, done: make(chan struct{}), ready: make(chan struct{}),

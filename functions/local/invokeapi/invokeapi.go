@@ -1,4 +1,5 @@
-// Package invokeapi is Lambda's Invoke operation, as the AWS CLI and SDKs call it, for the functions of the local stack.
+// Package invokeapi is Lambda's Invoke operation, as the AWS CLI and SDKs call it: served for the functions of the local
+// stack (Handler), and called for functions that run elsewhere (Remote).
 //
 // Invariants: a payload reaches a function only as whole, valid JSON within Lambda's limits; what a function returns or
 // fails with comes back unchanged. Signatures are not looked at: it listens on the loopback interface only.

@@ -48,6 +48,9 @@ func TestBadStarts(t *testing.T) {
 		{"an owner without the functions", []string{"MIGRATE_DATABASE_URL=postgres://u:secret@127.0.0.1:1/x"}, []string{"DATABASE_URL", "MIGRATE_DATABASE_URL"}},
 		{"a Redis that is not there", []string{"REDIS_URL=redis://127.0.0.1:1"}, []string{"REDIS_URL"}},
 		{"half a queue", []string{"COMPENSATION_QUEUE_URL=http://127.0.0.1:1/q"}, []string{"AWS_ENDPOINT_URL_SQS"}},
+		{"an endpoint with a path", []string{"AWS_ENDPOINT_URL_LAMBDA=http://127.0.0.1:1/2015-03-31"}, []string{"AWS_ENDPOINT_URL_LAMBDA"}},
+		{"a second address of no network", []string{"ALSO_LISTEN=0.0.0.0"}, []string{"ALSO_LISTEN", "0.0.0.0"}},
+		{"a second address of another machine", []string{"ALSO_LISTEN=192.0.2.1"}, []string{"ALSO_LISTEN", "192.0.2.1"}},
 		{"a flag of letters", []string{"TLS_REQUIRED=maybe"}, []string{"TLS_REQUIRED"}},
 		{"a gateway in plain text", []string{"PAYMENT_GATEWAY_URL=http://gateway.example", "PAYMENT_GATEWAY_SECRET=hush", "TLS_REQUIRED=true"},
 			[]string{"PAYMENT_GATEWAY_URL", "plain http to another machine"}},
@@ -224,5 +227,41 @@ func TestNothingOutlivesAKilledFront(t *testing.T) {
 	eventually(t, 15*time.Second, "the end of its children", func() error { return gone(family) })
 	again := startIn(t, s.dir)
 	again.buyer(t).bought(t, 1, oneCard)
+	again.audited(t, 0)
+}
+
+// With another database, nothing of the one before comes back: neither its holds nor its money.
+func TestAnotherDatabaseBeginsAnew(t *testing.T) {
+	t.Parallel()
+	dir := ownDir(t)
+	first, err := launch(dir)
+	if err != nil {
+		skipWithoutServers(t, err.Error())
+		t.Fatal(err)
+	}
+	b := first.user(t, 7)
+	first.oneCharge(t, b.bought(t, 2, oneCard), "100000.00", false)
+	b.held(t, 1)
+	if err := first.stop(); err != nil {
+		t.Fatalf("%v\n%s", err, first.tail(20))
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "postgres")); err != nil {
+		t.Fatal(err)
+	}
+	again := startIn(t, dir)
+	b = again.user(t, 7)
+	for product, want := range map[int64]int64{1: 100, 2: 10} {
+		if got := b.available(t, product); got != want {
+			t.Errorf("%d of product %d are available, want %d", got, product, want)
+		}
+	}
+	var ledger struct {
+		Charges []charge
+		Net     string
+	}
+	if send("GET", again.gateway+"/ledger", "").want(t, 200).into(t, &ledger); len(ledger.Charges) > 0 {
+		t.Errorf("charges of another database: %+v", ledger.Charges)
+	}
+	b.bought(t, 2, oneCard)
 	again.audited(t, 0)
 }
