@@ -276,10 +276,13 @@ func everyStack(t *testing.T, f func(t *testing.T, s *ownStack)) {
 			"database with owner": {"DatabaseUrlArn": bring("database"), "MigrateDatabaseUrlArn": bring("owner"), "DatabasePooler": "true"},
 		},
 		{"gate made": {}, "cluster made": {"CacheShards": "2"}, "gate brought": {"RedisUrlArn": bring("redis")}},
-		{"nothing more": {}, "all of one's own": {
-			"DatabaseCaArn": bring("database-ca"), "RedisCaArn": bring("redis-ca"), "YpayGatewaySecretArn": bring("ypay"),
-			"YpayGatewayUrl": "https://ypay.test", "JwtIssuer": "https://issuer.test", "AlarmEmail": "a@b.test", "CorsAllowOrigins": "https://a.test",
-		}},
+		// No two of these parameters go together throughout: what took one for the other would be seen.
+		{
+			"nothing more":    {},
+			"own database CA": {"DatabaseCaArn": bring("database-ca"), "YpayGatewayUrl": "https://ypay.test", "AlarmEmail": "a@b.test"},
+			"own gate CA":     {"RedisCaArn": bring("redis-ca"), "YpayGatewayUrl": "https://ypay.test", "JwtIssuer": "https://issuer.test"},
+			"YPAY's own key":  {"YpayGatewaySecretArn": bring("ypay"), "AlarmEmail": "a@b.test", "JwtIssuer": "https://issuer.test", "CorsAllowOrigins": "https://a.test"},
+		},
 	}
 	all := map[string]map[string]string{"": {}}
 	for _, choice := range choices {
