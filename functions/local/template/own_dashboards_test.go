@@ -11,9 +11,10 @@ import (
 var search = regexp.MustCompile(`SEARCH\('\{([^,}]+),([^}]+)\} MetricName="(\w+)"`)
 
 // shown are the metrics of a dashboard's widgets; a dot repeats what stands above it.
-func (s *ownStack) shown(dashboard string) []measured {
+func (s *ownStack) shown(t *testing.T, dashboard string) []measured {
+	t.Helper()
 	var out []measured
-	for _, w := range s.widgets(dashboard) {
+	for _, w := range s.widgets(t, dashboard) {
 		var above []any
 		for _, row := range w.Properties.Metrics {
 			var line []any
@@ -51,11 +52,11 @@ type widget struct {
 	}
 }
 
-func (s *ownStack) widgets(dashboard string) []widget {
-	s.t.Helper()
+func (s *ownStack) widgets(t *testing.T, dashboard string) []widget {
+	t.Helper()
 	var body struct{ Widgets []widget }
 	if err := json.Unmarshal([]byte(scalar(s.get(dashboard, "DashboardBody"))), &body); err != nil || len(body.Widgets) == 0 {
-		s.t.Fatalf("%s: %d widgets, %v", dashboard, len(body.Widgets), err)
+		t.Fatalf("%s: %d widgets, %v", dashboard, len(body.Widgets), err)
 	}
 	return body.Widgets
 }
@@ -63,7 +64,7 @@ func (s *ownStack) widgets(dashboard string) []widget {
 func TestOwnTemplateDashboards(t *testing.T) {
 	everyStack(t, func(t *testing.T, s *ownStack) {
 		for _, dashboard := range s.of("AWS::CloudWatch::Dashboard") {
-			for _, w := range s.widgets(dashboard) {
+			for _, w := range s.widgets(t, dashboard) {
 				p := w.Properties
 				if w.Type == "metric" && (len(p.Metrics) == 0 || p.Region != Region) || w.Type == "alarm" && len(p.Alarms) == 0 || p.Title == "" {
 					t.Errorf("%s: %+v", dashboard, w)
@@ -74,7 +75,7 @@ func TestOwnTemplateDashboards(t *testing.T) {
 					}
 				}
 			}
-			for _, m := range s.shown(dashboard) {
+			for _, m := range s.shown(t, dashboard) {
 				for name, of := range m.dimensions {
 					_, there := s.refs[strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(of, "-001"), "-0001"), ".QueueName")]
 					if name != "Function" && !there && !strings.Contains(of, "Queue") {

@@ -96,7 +96,8 @@ func emissions(t *testing.T, line string) map[emission]bool {
 }
 
 // watched are the stack's own metrics that an alarm or a dashboard names.
-func (s *ownStack) watched() map[emission]string {
+func (s *ownStack) watched(t *testing.T) map[emission]string {
+	t.Helper()
 	all := map[emission]string{}
 	add := func(where, space string, e emission) {
 		if space == ownSpace {
@@ -118,7 +119,7 @@ func (s *ownStack) watched() map[emission]string {
 		}
 	}
 	for _, dashboard := range s.of("AWS::CloudWatch::Dashboard") {
-		for _, m := range s.shown(dashboard) {
+		for _, m := range s.shown(t, dashboard) {
 			e := emission{name: m.name}
 			if function, ok := m.dimensions["Function"]; ok {
 				e.dimensions, e.function = "Function", function+" of "+strings.ToUpper(function[:1])+function[1:]+"Function"
@@ -144,7 +145,7 @@ func (s *ownStack) functionOf(alarm string) string {
 
 // An alarm on a metric that nobody writes stays silent for ever, and a metric that nobody looks at is paid for in vain.
 func TestOwnTemplateWatchesWhatTheFunctionsMeasure(t *testing.T) {
-	written, looked := emitted(t), own(t, nil).watched()
+	written, looked := emitted(t), own(t, nil).watched(t)
 	if len(looked) < 15 {
 		t.Errorf("%d metrics of our own are looked at: %v", len(looked), looked)
 	}

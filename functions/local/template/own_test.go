@@ -17,10 +17,10 @@ import (
 // is made, its properties resolved. A reference to one that is not made has no value and fails the test, as it would fail
 // a deployment.
 type ownStack struct {
-	*builder
-	t    *testing.T
-	doc  *ownDocument
-	made map[string]made
+	*resolver
+	doc    *ownDocument
+	made   map[string]made
+	faults []string
 }
 
 // made is one resource, a function with the globals merged in.
@@ -108,14 +108,27 @@ func bring(name string) string {
 // own resolves the whole template. What parameters leave out has its default, and the gateway's secret a name.
 func own(t *testing.T, parameters map[string]string) *ownStack {
 	t.Helper()
+	return ownResolved(parameters).whole(t)
+}
+
+// whole fails the test if something in the stack refers to nothing.
+func (s *ownStack) whole(t *testing.T) *ownStack {
+	t.Helper()
+	for _, fault := range s.faults {
+		t.Error(fault)
+	}
+	return s
+}
+
+func ownResolved(parameters map[string]string) *ownStack {
 	given := map[string]string{"PaymentGatewaySecretArn": bring("payment")}
 	maps.Copy(given, parameters)
 	doc := ownParsed()
-	r, err := newResolver(&doc.document, options(given))
-	if err != nil {
-		t.Fatal(err)
+	s := &ownStack{doc: doc, made: map[string]made{}}
+	var err error
+	if s.resolver, err = newResolver(&doc.document, options(given)); err != nil {
+		panic(err)
 	}
-	s := &ownStack{builder: &builder{resolver: r}, t: t, doc: doc, made: map[string]made{}}
 	s.nameWhatIsMade()
 	globals, _ := s.resolve("Globals", &doc.Globals.Function).(map[string]any)
 	for name, res := range doc.Resources {
@@ -130,7 +143,7 @@ func own(t *testing.T, parameters map[string]string) *ownStack {
 		var after []string
 		for _, item := range texts(s.resolve(name, &more.DependsOn)) {
 			if _, there := s.refs[item]; !there {
-				t.Errorf("%s waits for %s, which is not made", name, item)
+				s.faults = append(s.faults, name+" waits for "+item+", which is not made")
 			}
 			after = append(after, item)
 		}
@@ -169,26 +182,24 @@ func (s *ownStack) nameWhatIsMade() {
 
 // is evaluates a condition; none is true.
 func (s *ownStack) is(condition string) bool {
-	s.t.Helper()
 	if condition == "" {
 		return true
 	}
 	yes, err := s.condition(condition, 0)
 	if err != nil {
-		s.t.Fatal(err)
+		s.faults = append(s.faults, err.Error())
 	}
 	return yes
 }
 
 func (s *ownStack) resolve(where string, node *yaml.Node) any {
-	s.t.Helper()
 	if node.Kind == 0 {
 		return nil
 	}
 	s.steps = 0
 	v, err := s.value(node)
 	if err != nil {
-		s.t.Errorf("%s: %v", where, err)
+		s.faults = append(s.faults, where+": "+err.Error())
 	}
 	return v
 }
@@ -265,9 +276,8 @@ func (s *ownStack) variables(function string) map[string]any {
 	return v
 }
 
-// everyStack calls f with the template under every combination of what is made and what is brought.
-func everyStack(t *testing.T, f func(t *testing.T, s *ownStack)) {
-	t.Helper()
+// ownStacks is the template under every combination of what is made and what is brought.
+var ownStacks = sync.OnceValue(func() map[string]*ownStack {
 	choices := []map[string]map[string]string{
 		{"dev": {}, "prod": {"Stage": "prod"}},
 		{"network made": {}, "network brought": {"VpcId": "vpc-1", "GatewaySubnetIds": "gateway-a,gateway-b", "PrivateSubnetIds": "private-a,private-b"}},
@@ -296,9 +306,20 @@ func everyStack(t *testing.T, f func(t *testing.T, s *ownStack)) {
 		}
 		all = next
 	}
+	stacks := map[string]*ownStack{}
+	for name, parameters := range all {
+		stacks[name] = ownResolved(parameters)
+	}
+	return stacks
+})
+
+// everyStack calls f with each of them until one fails: the others would say the same.
+func everyStack(t *testing.T, f func(t *testing.T, s *ownStack)) {
+	t.Helper()
+	all := ownStacks()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if !t.Run(name, func(t *testing.T) { f(t, own(t, all[name])) }) {
-			return // the others would say the same
+		if !t.Run(name, func(t *testing.T) { f(t, all[name].whole(t)) }) {
+			return
 		}
 	}
 }
