@@ -14,6 +14,8 @@ SAM_CLI := 1.170.0
 SAM := $(LOCAL)/venv-sam-$(SAM_CLI)/bin/sam
 API_FUZZER := $(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)/bin/st
 TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
+CHECKOV := 3.3.30
+RIGHTS_LINTER := $(LOCAL)/venv-checkov-$(CHECKOV)/bin/checkov
 # The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
 FUNCTIONS := Reserve Register Approve Complete Cancel Query Compensate Sweep Admin Migrate
 BOOTSTRAPS := $(FUNCTIONS:%=$(LOCAL)/bin/%Function/bootstrap)
@@ -89,14 +91,15 @@ soak: servers build ## the same for long and gently, with memory, connections an
 	@go run ./functions/local/chaos -soak -minutes $(or $(MINUTES),10) $(SEED:%=-seed %)
 
 .PHONY: lint
-lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck, cfn-lint
+lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck, cfn-lint, checkov
 	@.ci/install luacheck python
-	@$(MAKE) --no-print-directory $(TEMPLATE_LINTER)
+	@$(MAKE) --no-print-directory $(TEMPLATE_LINTER) $(RIGHTS_LINTER)
 	@bad=$$(gofmt -l functions lua shared) && if [ -n "$$bad" ]; then echo "gofmt would change:" $$bad; exit 1; fi
 	go vet ./...
 	$(LINTER) run
 	luacheck --quiet lua
 	$(TEMPLATE_LINTER) template.yaml
+	@told=$$($(RIGHTS_LINTER) --config-file .checkov.yaml -f template.yaml 2>&1) || { printf '%s\n' "$$told"; exit 1; }
 
 .PHONY: audit-deps
 audit-deps: go-version $(FAULT_FINDER) $(LICENCE_READER) ## what is linked: as go.sum says, without known faults, under known licences
@@ -173,6 +176,11 @@ $(SAM):
 	@echo "installing AWS SAM CLI $(SAM_CLI) (a minute) …"
 	@python3 -m venv $(LOCAL)/venv-sam-$(SAM_CLI)
 	@$(LOCAL)/venv-sam-$(SAM_CLI)/bin/pip install --quiet aws-sam-cli==$(SAM_CLI)
+
+$(RIGHTS_LINTER):
+	@echo "installing checkov $(CHECKOV) …"
+	@python3 -m venv $(LOCAL)/venv-checkov-$(CHECKOV)
+	@$(LOCAL)/venv-checkov-$(CHECKOV)/bin/pip install --quiet checkov==$(CHECKOV)
 
 $(API_FUZZER):
 	@echo "installing schemathesis $(SCHEMATHESIS) …"
