@@ -90,6 +90,37 @@ chaos: servers build ## sell rooms while everything is killed at random: MINUTES
 soak: servers build ## the same for long and gently, with memory, connections and tables watched: MINUTES=10
 	@go run ./functions/local/chaos -soak -minutes $(or $(MINUTES),10) $(SEED:%=-seed %)
 
+# As the functions are built here; SAM itself says neither. Its build is for the processor that the stage names.
+SAM_BUILD := SAM_CLI_TELEMETRY=0 CGO_ENABLED=0 GOFLAGS="-tags=lambda.norpc -trimpath '-ldflags=-s -w'"
+STAGES := dev prod
+
+.PHONY: deploy
+deploy: go-version stage ## lint, test, build and deploy to AWS, and print the URL: STAGE=dev or prod
+	@.ci/install python
+	@$(MAKE) --no-print-directory $(SAM)
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	$(SAM_BUILD) $(SAM) build --parallel --parameter-overrides Architecture=$$(awk -F '[="]' \
+		'/^\[/ { on = $$0 == "[$(STAGE).deploy.parameters]" } on && /"Architecture=/ { as = $$3 } END { print as ? as : "arm64" }' samconfig.toml)
+	SAM_CLI_TELEMETRY=0 $(SAM) deploy --config-env $(STAGE)
+	@SAM_CLI_TELEMETRY=0 $(SAM) list stack-outputs --stack-name stayhold-$(STAGE) --output json | \
+		awk -F '"' '/"OutputKey": "ApiUrl"/ { found = 1 } found && /"OutputValue"/ { print "deployed: " $$4; exit }'
+
+.PHONY: destroy
+destroy: stage ## take a deployment down, after asking: STAGE=dev or prod
+	@.ci/install python
+	@$(MAKE) --no-print-directory $(SAM)
+	@printf 'This deletes stayhold-$(STAGE): its API, queues and cache for good; of the database a snapshot stays. Type its name to go on: '; \
+	read -r name; [ "$$name" = stayhold-$(STAGE) ] || { echo "not deleted"; exit 1; }; \
+	SAM_CLI_TELEMETRY=0 $(SAM) delete --stack-name stayhold-$(STAGE) --no-prompts
+
+# Says what is missing before minutes go by.
+.PHONY: stage
+stage:
+	@case " $(STAGES) " in *" $(STAGE) "*) [ -n "$(STAGE)" ] ;; *) false ;; esac || { echo "say which stage: make $(firstword $(MAKECMDGOALS)) STAGE=dev (or prod)"; exit 1; }
+	@left=$$(awk -v stage='[$(STAGE).deploy.parameters]' '/^\[/ { on = $$0 == stage } on && /<[^>]*>/' samconfig.toml); \
+		[ -z "$$left" ] || [ "$(firstword $(MAKECMDGOALS))" != deploy ] || { echo "samconfig.toml, $(STAGE): fill in"; echo "$$left"; exit 1; }
+
 .PHONY: lint
 lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck, cfn-lint, checkov
 	@.ci/install luacheck python
