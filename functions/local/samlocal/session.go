@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,9 +84,10 @@ func (s *session) prepare(ctx context.Context) (err error) {
 func (s *session) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.sam, args...)
 	cmd.SysProcAttr = ownGroup()
-	cmd.Env = append(os.Environ(), "SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION=us-east-1",
-		// Nobody looks at them, and the person's own would reach the functions.
-		"AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_SESSION_TOKEN=",
+	// Nobody's AWS account is asked for anything, or shown to the functions.
+	mine := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") })
+	cmd.Env = append(mine, "SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
 		// As `make build` builds; linked with a C library, they would ask for it in the container.
 		"CGO_ENABLED=0", `GOFLAGS=-tags=lambda.norpc -trimpath '-ldflags=-s -w'`)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // with that, it removes its container
@@ -112,6 +114,7 @@ func (s *session) local(command string, args ...string) []string {
 
 // open starts the front and, once it has written down what the functions need, SAM's Lambda endpoint on the port.
 func (s *session) open(ctx context.Context, port int, o harness.Options) error {
+	o.Within = 3 * time.Minute // the first container waits for SAM to lay its emulator on the image
 	o.Vars = append(o.Vars, fmt.Sprintf("AWS_ENDPOINT_URL_LAMBDA=http://127.0.0.1:%d", port), "ALSO_LISTEN="+s.second)
 	variables := filepath.Join(s.work, "functions.json")
 	if err := os.Remove(variables); err != nil && !errors.Is(err, os.ErrNotExist) {
