@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"stayhold/functions/local/harness"
@@ -73,7 +72,7 @@ func (s *session) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.say("building the functions with sam build …")
-	if _, err := s.run(ctx, append([]string{"build", "--parallel", "--build-dir", s.build}, s.overrides()...)...); err != nil {
+	if err := s.run(ctx, append([]string{"build", "--parallel", "--build-dir", s.build}, s.overrides()...)...); err != nil {
 		return err
 	}
 	s.say("built")
@@ -95,14 +94,12 @@ func (s *session) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs sam to its end. Its error is what it said.
-func (s *session) run(ctx context.Context, args ...string) (said string, err error) {
-	cmd := s.command(ctx, args...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("sam %s: %w\n%s", strings.Join(args, " "), err, out)
+// run runs sam to its end. Its error holds what it said.
+func (s *session) run(ctx context.Context, args ...string) error {
+	if said, err := s.command(ctx, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("sam %s: %w\n%s", strings.Join(args, " "), err, said)
 	}
-	return string(out), nil
+	return nil
 }
 
 // local are the arguments that all commands of `sam local` share: the build, and how its containers reach this machine.
@@ -122,14 +119,12 @@ func (s *session) open(ctx context.Context, port int, o harness.Options) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var opening sync.WaitGroup
 	var err error
 	opened := make(chan struct{})
-	opening.Go(func() {
+	go func() {
 		defer close(opened)
 		s.front, err = harness.Open(ctx, o)
-	})
-	defer opening.Wait()
+	}()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -148,8 +143,7 @@ func (s *session) open(ctx context.Context, port int, o harness.Options) error {
 		<-opened
 		return failed
 	}
-	<-opened
-	if err == nil {
+	if <-opened; err == nil {
 		s.say("the stack is up, with its functions in SAM's hands")
 	}
 	return err
