@@ -9,6 +9,7 @@ package harness
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"time"
 )
 
+// readyWithin is how long a stack may take whose Options do not say.
 const readyWithin = 60 * time.Second
 
 // Options say which stack is started and on what.
@@ -34,6 +36,8 @@ type Options struct {
 	Port int       // of the API, and the three behind it; 0 takes free ones
 	Vars []string  // NAME=value: its environment, beside PATH, HOME, TMPDIR and PORT
 	Log  io.Writer // what it prints; nil keeps only the last lines
+
+	Within time.Duration // how long it may take to be ready; 0: a minute
 }
 
 // Front is a local stack that runs.
@@ -88,6 +92,7 @@ func Open(ctx context.Context, o Options) (*Front, error) {
 	if err := f.launch(); err != nil {
 		return nil, err
 	}
+	within := cmp.Or(o.Within, readyWithin)
 	select {
 	case <-f.ready:
 		return f, nil
@@ -96,9 +101,9 @@ func Open(ctx context.Context, o Options) (*Front, error) {
 	case <-ctx.Done():
 		f.Stop()
 		return nil, ctx.Err()
-	case <-time.After(readyWithin):
+	case <-time.After(within):
 		f.Stop()
-		return nil, fmt.Errorf("the local stack was not ready within %v: %s", readyWithin, f.Tail())
+		return nil, fmt.Errorf("the local stack was not ready within %v: %s", within, f.Tail())
 	}
 }
 

@@ -36,7 +36,7 @@ func tryAll(ctx context.Context, program string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := s.run(ctx, "validate", "--lint"); err != nil {
+	if err := s.run(ctx, "validate", "--lint"); err != nil {
 		return err
 	}
 	s.say("sam validate --lint finds nothing")

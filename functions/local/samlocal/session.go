@@ -11,8 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"stayhold/functions/local/harness"
@@ -72,7 +72,7 @@ func (s *session) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.say("building the functions with sam build …")
-	if _, err := s.run(ctx, append([]string{"build", "--parallel", "--build-dir", s.build}, s.overrides()...)...); err != nil {
+	if err := s.run(ctx, append([]string{"build", "--parallel", "--build-dir", s.build}, s.overrides()...)...); err != nil {
 		return err
 	}
 	s.say("built")
@@ -83,9 +83,10 @@ func (s *session) prepare(ctx context.Context) (err error) {
 func (s *session) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.sam, args...)
 	cmd.SysProcAttr = ownGroup()
-	cmd.Env = append(os.Environ(), "SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION=us-east-1",
-		// Nobody looks at them, and the person's own would reach the functions.
-		"AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_SESSION_TOKEN=",
+	// Nobody's AWS account is asked for anything, or shown to the functions.
+	mine := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") })
+	cmd.Env = append(mine, "SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
 		// As `make build` builds; linked with a C library, they would ask for it in the container.
 		"CGO_ENABLED=0", `GOFLAGS=-tags=lambda.norpc -trimpath '-ldflags=-s -w'`)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // with that, it removes its container
@@ -93,14 +94,12 @@ func (s *session) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs sam to its end. Its error is what it said.
-func (s *session) run(ctx context.Context, args ...string) (said string, err error) {
-	cmd := s.command(ctx, args...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("sam %s: %w\n%s", strings.Join(args, " "), err, out)
+// run runs sam to its end. Its error holds what it said.
+func (s *session) run(ctx context.Context, args ...string) error {
+	if said, err := s.command(ctx, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("sam %s: %w\n%s", strings.Join(args, " "), err, said)
 	}
-	return string(out), nil
+	return nil
 }
 
 // local are the arguments that all commands of `sam local` share: the build, and how its containers reach this machine.
@@ -112,6 +111,7 @@ func (s *session) local(command string, args ...string) []string {
 
 // open starts the front and, once it has written down what the functions need, SAM's Lambda endpoint on the port.
 func (s *session) open(ctx context.Context, port int, o harness.Options) error {
+	o.Within = 3 * time.Minute // the first container waits for SAM to lay its emulator on the image
 	o.Vars = append(o.Vars, fmt.Sprintf("AWS_ENDPOINT_URL_LAMBDA=http://127.0.0.1:%d", port), "ALSO_LISTEN="+s.second)
 	variables := filepath.Join(s.work, "functions.json")
 	if err := os.Remove(variables); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -119,14 +119,12 @@ func (s *session) open(ctx context.Context, port int, o harness.Options) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var opening sync.WaitGroup
 	var err error
 	opened := make(chan struct{})
-	opening.Go(func() {
+	go func() {
 		defer close(opened)
 		s.front, err = harness.Open(ctx, o)
-	})
-	defer opening.Wait()
+	}()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -145,8 +143,7 @@ func (s *session) open(ctx context.Context, port int, o harness.Options) error {
 		<-opened
 		return failed
 	}
-	<-opened
-	if err == nil {
+	if <-opened; err == nil {
 		s.say("the stack is up, with its functions in SAM's hands")
 	}
 	return err
