@@ -75,6 +75,15 @@ func (r *report) limit(id, name, unit string, s spread, most float64) {
 	m.Unit, m.binding = unit, true
 }
 
+// judge adds a ratio with a goal that only a whole run is held to: a quick one shows that it can be measured.
+func (b *bench) judge(id, name string, s spread, most float64) {
+	if b.quick {
+		b.report.ratio(id, name, s)
+		return
+	}
+	b.report.goal(id, name, s, atMost, most)
+}
+
 func rounded(v float64) *float64 {
 	v = math.Round(v*100) / 100
 	return &v

@@ -49,6 +49,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"reserve", reserveGroup, false},
+		{"gate", gateGroup, false},
 		{"flow", flowGroup, false},
 		{"audit", auditGroup, true},
 		{"backlog", backlogGroup, true},
