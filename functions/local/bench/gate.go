@@ -213,7 +213,6 @@ func quotients(over, under []float64) spread {
 	return spreadOf(values)
 }
 
-
 // fewer is how many are enough to show that everything works, when that is all that is asked.
 func (c config) fewer(n int64) int64 {
 	if c.quick {

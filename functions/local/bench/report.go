@@ -68,6 +68,12 @@ func (r *report) goal(id, name string, s spread, op string, limit float64) {
 	m.Goal, m.Op, m.Met = &limit, op, &met
 }
 
+// amount adds a number with a unit, without a goal.
+func (r *report) amount(id, name, unit string, s spread) {
+	r.ratio(id, name, s)
+	r.measures[len(r.measures)-1].Unit = unit
+}
+
 // limit adds a number with a unit that must not be exceeded, else the run fails.
 func (r *report) limit(id, name, unit string, s spread, most float64) {
 	r.goal(id, name, s, atMost, most)

@@ -50,6 +50,7 @@ func groups() []group {
 	return []group{
 		{"reserve", reserveGroup, false},
 		{"gate", gateGroup, false},
+		{"start", startGroup, false},
 		{"flow", flowGroup, false},
 		{"audit", auditGroup, true},
 		{"backlog", backlogGroup, true},
