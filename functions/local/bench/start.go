@@ -18,8 +18,6 @@ const (
 	// startsEach is how often each program is started in a round.
 	startsEach = 6
 	mebibyte   = 1 << 20
-	// buildTags are those of the Makefile's BUILD.
-	buildTags = "lambda.norpc"
 )
 
 // program is a bootstrap that is started again and again.
@@ -28,16 +26,17 @@ type program struct {
 	path  string
 	size  int64 // bytes
 	queue bool  // SQS is linked
+	tags  string
 }
 
 // startGroup measures what it takes until a function asks for its first work, how large it is, and what each library
 // costs of both, beside the least that a function in Go can be.
 func startGroup(ctx context.Context, b *bench) error {
-	hello, err := b.build(ctx, "hello", helloPackage)
+	functions, err := b.functions()
 	if err != nil {
 		return err
 	}
-	functions, err := b.functions()
+	hello, err := b.build(ctx, "hello", helloPackage, functions[0].tags)
 	if err != nil {
 		return err
 	}
@@ -112,19 +111,24 @@ func measured(name, path string) (program, error) {
 		return program{}, err
 	}
 	p := program{name: name, path: path, size: info.Size()}
+	for _, one := range built.Settings {
+		if one.Key == "-tags" {
+			p.tags = one.Value
+		}
+	}
 	for _, d := range built.Deps {
 		p.queue = p.queue || strings.HasSuffix(d.Path, "/service/sqs")
 	}
 	return p, nil
 }
 
-// build builds a package, or one file, with the flags of the functions'.
-func (b *bench) build(ctx context.Context, name, what string) (program, error) {
+// build builds a package, or one file, with the flags of the functions' and the tags that they bear.
+func (b *bench) build(ctx context.Context, name, what, tags string) (program, error) {
 	path, err := filepath.Abs(filepath.Join(b.work, "programs", name, "bootstrap"))
 	if err != nil {
 		return program{}, err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", buildTags, "-trimpath", "-ldflags", "-s -w", "-o", path, what)
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-trimpath", "-ldflags", "-s -w", "-o", path, what)
 	cmd.Dir = b.root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -61,7 +61,7 @@ func (b *bench) weigh(ctx context.Context, api runtimeAPI, hello program) error 
 		if err := os.WriteFile(file, fmt.Appendf(nil, libraryMain, one.imports, one.use), 0o644); err != nil {
 			return err
 		}
-		p, err := b.build(ctx, strings.TrimPrefix(one.id, "dep-"), file)
+		p, err := b.build(ctx, strings.TrimPrefix(one.id, "dep-"), file, hello.tags)
 		if err != nil {
 			return err
 		}
