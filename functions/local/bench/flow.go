@@ -23,7 +23,7 @@ const (
 	// sweepInterval makes sure that SweepFunction runs, more than once, while its memory is looked at.
 	sweepInterval = "5s"
 	// memoryLimit is what an environment may have in memory, in MiB.
-	memoryLimit = 32
+	memoryLimit = 16
 )
 
 // flowLengths says how many buyers are on their way at a time, and for how long.

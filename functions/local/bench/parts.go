@@ -80,7 +80,7 @@ func (m memories) look(front int) error {
 func (m memories) report(r *report) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		most := m[name]
-		r.limit("memory-"+strings.TrimSuffix(name, "Function"), "largest environment of "+name+": peak memory", "MiB",
+		r.limit("12b-"+strings.ToLower(strings.TrimSuffix(name, "Function")), "largest environment of "+name+": peak memory", "MiB",
 			spread{median: most.peak, min: most.now, max: most.peak}, memoryLimit)
 	}
 }

@@ -52,8 +52,12 @@ func use(ctx context.Context) {
 
 // weigh tells what each library adds to a hello-world: to its start, and to its size.
 func (b *bench) weigh(ctx context.Context, api runtimeAPI, hello program) error {
+	weighed := libraries
+	if b.quick {
+		weighed = weighed[len(weighed)-1:]
+	}
 	programs := []program{hello}
-	for _, one := range libraries {
+	for _, one := range weighed {
 		file := filepath.Join(b.work, one.id, "main.go")
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return err
@@ -71,14 +75,14 @@ func (b *bench) weigh(ctx context.Context, api runtimeAPI, hello program) error 
 	if err != nil {
 		return err
 	}
-	for i, one := range libraries {
+	for i, one := range weighed {
 		var more []float64
 		for round, with := range times[i+1] {
 			more = append(more, with-times[0][round])
 		}
 		b.report.amount(one.id, one.name+": init, beside hello-world", "ms", spreadOf(more))
 		size := float64(programs[i+1].size-hello.size) / mebibyte
-		b.report.amount(one.id, "    binary", "MiB", spreadOf([]float64{size}))
+		b.report.amount(one.id+"-binary", "    binary", "MiB", spreadOf([]float64{size}))
 	}
 	return nil
 }
