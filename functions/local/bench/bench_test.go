@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -103,6 +104,16 @@ func TestVerdict(t *testing.T) {
 	if len(got) != 6 || b["id"] != "b" || b["ratio"] != 1.11 || b["min"] != 1.0 || b["max"] != 2.0 || b["goal"] != 1.1 ||
 		b["op"] != "<=" || b["met"] != false || c["goal"] != nil || c["met"] != nil {
 		t.Errorf("%s", text)
+	}
+}
+
+func TestMemoryThatIsNoLongerSmall(t *testing.T) {
+	for peak, want := range map[float64]string{15: "<nil>", 20: "<nil>", 33: "goals missed: 12b-reserve"} {
+		var r report
+		memories{"ReserveFunction": {now: 12, peak: peak}}.report(&r)
+		if got := fmt.Sprint(r.verdict(false)); got != want || *r.measures[0].Met != (peak <= memoryGoal) {
+			t.Errorf("%v MiB: %s, %+v", peak, got, r.measures[0])
+		}
 	}
 }
 

@@ -49,20 +49,21 @@ func (r runtimeAPI) start(ctx context.Context, p program, variables []string) (t
 	}, variables...)
 	var words strings.Builder
 	cmd.Stdout, cmd.Stderr = &words, &words
-	asked, ended := make(chan error, 1), make(chan error, 1)
+	asked, ended := make(chan error, 1), make(chan struct{})
+	var fate error
 	go r.next(asked)
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	go func() { ended <- cmd.Wait() }()
+	go func() { fate = cmd.Wait(); close(ended) }()
 	select {
 	case err = <-asked:
 		took = time.Since(began)
 	case <-time.After(callLimit):
 		err = errors.New("it asks for no work")
-	case err = <-ended:
-		return 0, fmt.Errorf("it ended before it asked for work: %w: %s", err, strings.TrimSpace(words.String()))
+	case <-ended:
+		return 0, fmt.Errorf("it ended before it asked for work: %w: %s", fate, strings.TrimSpace(words.String()))
 	}
 	_ = cmd.Process.Kill() // one that is gone is no fault
 	<-ended
