@@ -45,12 +45,14 @@ local lapsed = redis.call('ZCOUNT', KEYS[2], '-inf', now)
 local live = redis.call('ZCARD', KEYS[2]) - lapsed
 if deadline <= now or live >= tonumber(stock) then return answer('LOST') end
 
+if expiry then lapsed = lapsed - 1 end -- his own lives again
 redis.call('ZADD', KEYS[2], ARGV[3], user)
 redis.call('HSET', KEYS[3], user, token)
 redis.call('HDEL', KEYS[1], 'full_until')
-local dead = lapsed > 0 and redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 16)
-if dead and dead[1] then
-  redis.call('ZREM', KEYS[2], unpack(dead))
-  redis.call('HDEL', KEYS[3], unpack(dead))
+-- Cleared away as by place_hold: the first of the set, by rank.
+local last = math.min(lapsed, 16) - 1
+if last >= 0 then
+  redis.call('HDEL', KEYS[3], unpack(redis.call('ZRANGE', KEYS[2], 0, last)))
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, last)
 end
 return answer('OK')

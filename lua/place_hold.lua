@@ -55,13 +55,15 @@ if live >= tonumber(facts[2]) then
   return answer('SOLD_OUT', full)
 end
 
+if expiry then lapsed = lapsed - 1 end -- his own lives again
 expiry = string.format('%.0f', now + ARGV[3])
 redis.call('ZADD', KEYS[2], expiry, user)
 redis.call('HSET', KEYS[3], user, token)
--- At most 16 at a time: the count is right without it, and nobody waits for a crowd that lapsed at once.
-local dead = lapsed > 0 and redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 16)
-if dead and dead[1] then
-  redis.call('ZREM', KEYS[2], unpack(dead))
-  redis.call('HDEL', KEYS[3], unpack(dead))
+-- At most 16 at a time: the count is right without it, and nobody waits for a crowd that lapsed at once. They are
+-- the first of the set: removed by rank, none has to be looked for.
+local last = math.min(lapsed, 16) - 1
+if last >= 0 then
+  redis.call('HDEL', KEYS[3], unpack(redis.call('ZRANGE', KEYS[2], 0, last)))
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, last)
 end
 return answer('NEW', token, expiry)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -24,9 +23,6 @@ const (
 	// than 1 KiB, and a text without end would fill the memory.
 	ledgerRation = ledgerPage << 10
 )
-
-// ledgerAmount is how a ledger writes money.
-var ledgerAmount = regexp.MustCompile(`^(0|[1-9][0-9]{0,12})\.[0-9]{2}$`)
 
 // Charges reads GET /ledger of each gateway, which a simulator answers and a real
 // gateway does not, and hands the charges over while it reads: no more than a page of
@@ -119,7 +115,13 @@ func readLedger(d *json.Decoder, receive func([]booking.LedgerCharge) error) err
 
 func isLedgerAmount(token json.Token) bool {
 	text, ok := token.(string)
-	return ok && ledgerAmount.MatchString(text)
+	return ok && ledgerAmount(text)
+}
+
+// ledgerAmount says that a ledger writes money so: 0.00, 12.50.
+func ledgerAmount(text string) bool {
+	whole, cents, _ := strings.Cut(text, ".")
+	return formed(whole, digits, maxDigits) && (whole == "0" || whole[0] != '0') && len(cents) == 2 && formed(cents, digits, 2)
 }
 
 // ledgerCharges reads one page.
@@ -131,7 +133,7 @@ func ledgerCharges(d *json.Decoder) ([]booking.LedgerCharge, error) {
 			Amount    string `json:"amount"`
 			Cancelled bool   `json:"cancelled"`
 		}
-		if d.Decode(&one) != nil || one.OrderID == "" || !ledgerAmount.MatchString(one.Amount) {
+		if d.Decode(&one) != nil || one.OrderID == "" || !ledgerAmount(one.Amount) {
 			return nil, errLedgerForm
 		}
 		taken, err := decimal.NewFromString(one.Amount)

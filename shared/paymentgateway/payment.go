@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/shopspring/decimal"
@@ -21,10 +21,20 @@ const (
 	maxDigits      = 13 // before the point: more is no amount that was ever asked
 )
 
-var (
-	codeForm      = regexp.MustCompile(`^[A-Z0-9_]{1,64}$`)
-	referenceForm = regexp.MustCompile(`^[A-Za-z0-9_=.:-]{1,200}$`)
+// What the gateway's words are made of.
+const (
+	digits           = "0123456789"
+	codeSigns        = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + digits + "_"
+	referenceSigns   = "abcdefghijklmnopqrstuvwxyz" + codeSigns + "=.:-"
+	longestCode      = 64
+	longestReference = 200
 )
+
+// formed says that a text has one to most of the signs, and no others. A regular
+// expression with such a bound costs each cold start a tenth of what a function needs.
+func formed(text, signs string, most int) bool {
+	return text != "" && len(text) <= most && strings.Trim(text, signs) == ""
+}
 
 // payment is what we read of the gateway's Payment object. A text that is absent or
 // null is empty; amount is totalAmount, meaningful only with hasAmount.
@@ -53,10 +63,10 @@ func parsePayment(body []byte) (payment, error) {
 			return payment{}, fmt.Errorf("answer's %s is not a string", name)
 		}
 	}
-	if !referenceForm.MatchString(p.reference) {
+	if !formed(p.reference, referenceSigns, longestReference) {
 		p.reference = "" // it is shown to buyers: a plain token or nothing
 	}
-	if !codeForm.MatchString(p.status) {
+	if !formed(p.status, codeSigns, longestCode) {
 		return payment{}, errors.New("answer has no status")
 	}
 	if raw, ok := object["totalAmount"]; ok && string(raw) != "null" {
@@ -105,7 +115,7 @@ func code(body []byte) string {
 		return ""
 	}
 	var c string
-	if json.Unmarshal(object["code"], &c) != nil || !codeForm.MatchString(c) {
+	if json.Unmarshal(object["code"], &c) != nil || !formed(c, codeSigns, longestCode) {
 		return ""
 	}
 	return c

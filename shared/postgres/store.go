@@ -80,6 +80,7 @@ func Open(o Options) (*Store, error) {
 	config.ConnConfig.RuntimeParams["application_name"] = "stayhold"
 	if o.Pooler {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+		config.AfterConnect = nameTypes
 	} else if config.ConnConfig.ValidateConnect == nil {
 		config.ConnConfig.ValidateConnect = refuseStandby
 	}
@@ -88,6 +89,22 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.New("the database's settings are not usable")
 	}
 	return &Store{pool: pool}, nil
+}
+
+// nameTypes says what the statements' arguments are, where the server is not asked: behind
+// a pooler. The driver's own list, of all that there are, is not linked (build tag
+// nopgxregisterdefaulttypes): it is a tenth of every function. What is missing here is an
+// error of the statement, and nothing is sent.
+func nameTypes(_ context.Context, c *pgx.Conn) error {
+	for _, one := range []struct {
+		value any
+		name  string
+	}{
+		{int64(0), "int8"}, {0, "int8"}, {[]int64(nil), "_int8"}, {[]string(nil), "_text"}, {time.Time{}, "timestamptz"}, {false, "bool"},
+	} {
+		c.TypeMap().RegisterDefaultPgType(one.value, one.name)
+	}
+	return nil
 }
 
 // refuseStandby keeps off a server that only follows another one, where the address leads

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -71,6 +72,7 @@ func TestVerdict(t *testing.T) {
 	if err := r.verdict(true); err == nil || err.Error() != "goals missed: b" {
 		t.Errorf("with -strict: %v", err)
 	}
+	r.ratio("f", "small", spread{0.00123, 0.0005, 1})
 	r.limit("e", "memory", "MiB", spread{33, 30, 33}, 32)
 	if err := r.verdict(false); err == nil || err.Error() != "goals missed: e" {
 		t.Errorf("memory: %v", err)
@@ -80,7 +82,7 @@ func TestVerdict(t *testing.T) {
 	if err := r.print(&table); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"0.90", "MISSED", "33.00 MiB", "cpu ms: front 3.00"} {
+	for _, want := range []string{"0.90", "MISSED", "0.0012", "0.0005 … 1.00", "33.00 MiB", "cpu ms: front 3.00"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("no %q in the table:\n%s", want, table.String())
 		}
@@ -99,9 +101,19 @@ func TestVerdict(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, c := got[1], got[2]
-	if len(got) != 5 || b["id"] != "b" || b["ratio"] != 1.11 || b["min"] != 1.0 || b["max"] != 2.0 || b["goal"] != 1.1 ||
+	if len(got) != 6 || b["id"] != "b" || b["ratio"] != 1.11 || b["min"] != 1.0 || b["max"] != 2.0 || b["goal"] != 1.1 ||
 		b["op"] != "<=" || b["met"] != false || c["goal"] != nil || c["met"] != nil {
 		t.Errorf("%s", text)
+	}
+}
+
+func TestMemoryThatIsNoLongerSmall(t *testing.T) {
+	for peak, want := range map[float64]string{15: "<nil>", 20: "<nil>", 33: "goals missed: 12b-reserve"} {
+		var r report
+		memories{"ReserveFunction": {now: 12, peak: peak}}.report(&r)
+		if got := fmt.Sprint(r.verdict(false)); got != want || *r.measures[0].Met != (peak <= memoryGoal) {
+			t.Errorf("%v MiB: %s, %+v", peak, got, r.measures[0])
+		}
 	}
 }
 

@@ -22,7 +22,8 @@ const (
 	price     = "100000.00"
 	// sweepInterval makes sure that SweepFunction runs, more than once, while its memory is looked at.
 	sweepInterval = "5s"
-	// memoryLimit is what an environment may have in memory, in MiB.
+	// memoryGoal is what an environment is to have in memory at most, in MiB, and memoryLimit what no run passes with.
+	memoryGoal  = 16
 	memoryLimit = 32
 )
 

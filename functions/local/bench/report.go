@@ -68,6 +68,12 @@ func (r *report) goal(id, name string, s spread, op string, limit float64) {
 	m.Goal, m.Op, m.Met = &limit, op, &met
 }
 
+// amount adds a number with a unit, without a goal.
+func (r *report) amount(id, name, unit string, s spread) {
+	r.ratio(id, name, s)
+	r.measures[len(r.measures)-1].Unit = unit
+}
+
 // limit adds a number with a unit that must not be exceeded, else the run fails.
 func (r *report) limit(id, name, unit string, s spread, most float64) {
 	r.goal(id, name, s, atMost, most)
@@ -75,9 +81,31 @@ func (r *report) limit(id, name, unit string, s spread, most float64) {
 	m.Unit, m.binding = unit, true
 }
 
+// judge adds a ratio with a goal that only a whole run is held to: a quick one shows that it can be measured.
+func (b *bench) judge(id, name string, s spread, most float64) {
+	if b.quick {
+		b.report.ratio(id, name, s)
+		return
+	}
+	b.report.goal(id, name, s, atMost, most)
+}
+
+// rounded leaves two digits behind the point, and two more of what is small.
 func rounded(v float64) *float64 {
-	v = math.Round(v*100) / 100
+	unit := 100.0
+	if math.Abs(v) < 0.1 {
+		unit = 10_000
+	}
+	v = math.Round(v*unit) / unit
 	return &v
+}
+
+// shown writes what rounded leaves.
+func shown(v float64) string {
+	if v != 0 && math.Abs(v) < 0.1 {
+		return fmt.Sprintf("%.4f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }
 
 // print writes the tables for a person: what is compared, then the absolute numbers.
@@ -95,7 +123,7 @@ func (r *report) print(to io.Writer) error {
 				verdict = "MISSED"
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.2f %s\t%.2f … %.2f\t%s\t%s\n", m.ID, m.Name, *m.Ratio, m.Unit, *m.Min, *m.Max, goal, verdict)
+		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s … %s\t%s\t%s\n", m.ID, m.Name, shown(*m.Ratio), m.Unit, shown(*m.Min), shown(*m.Max), goal, verdict)
 	}
 	fmt.Fprint(w, "\nid\tmeasure\tper second\tp50\tp99\t\n")
 	for _, m := range r.measures {

@@ -49,6 +49,8 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"reserve", reserveGroup, false},
+		{"gate", gateGroup, false},
+		{"start", startGroup, false},
 		{"flow", flowGroup, false},
 		{"audit", auditGroup, true},
 		{"backlog", backlogGroup, true},

@@ -53,7 +53,7 @@ func TestWireCountsRoundTrips(t *testing.T) {
 		{"simple", 1, func() { exec1(t, conn, `SELECT 1`) }},
 		{"cold statement", 2, func() { exec1(t, conn, insert, "a") }},
 		{"warm statement", 1, func() { exec1(t, conn, insert, "b") }},
-		{"exec mode", 1, func() { exec1(t, conn, `SELECT $1::int`, pgx.QueryExecModeExec, 1) }},
+		{"exec mode", 1, func() { exec1(t, conn, `SELECT $1::int`, pgx.QueryExecModeExec, "1") }},
 		{"batch", 1, func() {
 			b := &pgx.Batch{}
 			for range 50 {

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"stayhold/lua"
+)
+
+const (
+	manyHolds   = 1_000_000
+	fewHolds    = 10
+	lapsedHolds = 100_000
+	// reclaimed is how many lapsed holds one call clears away.
+	reclaimed = 16
+)
+
+// emptyScript is what calling any script costs.
+const emptyScript = "return 1"
+
+// reclaimScript clears all lapsed holds away at once, in the shortest way that there is.
+const reclaimScript = `
+local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[3])
+for i = 1, #dead, 1000 do
+  redis.call('HDEL', KEYS[3], unpack(dead, i, math.min(i + 999, #dead)))
+end
+return redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[3])`
+
+// place is a call of the script that admits, which gives that answer.
+func place(name string, k gated, want string) errand {
+	return errand{
+		name: name, source: lua.PlaceHold.Source, want: want,
+		keys: []string{k.product, k.holds, k.tokens, k.marks, k.bookings},
+		args: func(user int64) []any { return []any{user, tokenOf(user), holdTTL.Milliseconds()} },
+	}
+}
+
+// success is a place that is given, and emptied again.
+func success(name string, k gated) errand {
+	e := place(name, k, "NEW")
+	e.after = func(pipe redis.Pipeliner, user int64) {
+		pipe.ZRem(context.Background(), k.holds, user)
+		pipe.HDel(context.Background(), k.tokens, fmt.Sprint(user))
+	}
+	return e
+}
+
+// release is a call of the script that empties a place.
+func release(name string, k gated) errand {
+	return errand{
+		name: name, source: lua.ReleaseHold.Source, want: "OK",
+		keys: []string{k.product, k.holds, k.tokens, k.marks, k.warm, k.bookings},
+		args: func(user int64) []any { return []any{user, tokenOf(user)} },
+		before: func(pipe redis.Pipeliner, user int64) {
+			pipe.ZAdd(context.Background(), k.holds, redis.Z{Score: float64(time.Now().Add(holdTTL).UnixMilli()), Member: user})
+			pipe.HSet(context.Background(), k.tokens, user, tokenOf(user))
+		},
+	}
+}
+
+// soldOut is the same product with no unit more than its holds, which knows that since its first refusal.
+func (d *door) soldOut(ctx context.Context, k gated, holds int64) (gated, error) {
+	facts := k.product + "-gone"
+	if err := d.client.Copy(ctx, k.product, facts, 0, true).Err(); err != nil {
+		return k, err
+	}
+	if err := d.client.HSet(ctx, facts, "stock", holds).Err(); err != nil {
+		return k, err
+	}
+	k.product = facts
+	_, err := d.play(ctx, place("the first refusal", k, "SOLD_OUT"), 1)
+	return k, err
+}
+
+// scripts holds a reserve's script against the least that a script can be.
+func (d *door) scripts(ctx context.Context) error {
+	open, err := d.seed(ctx, fewHolds, manyHolds, time.Now().Add(holdTTL))
+	if err != nil {
+		return err
+	}
+	gone, err := d.soldOut(ctx, open, fewHolds)
+	if err != nil {
+		return err
+	}
+	empty := place("empty", open, "1")
+	empty.source = emptyScript
+	times, err := d.alternate(ctx, "a reserve's script: ", empty, success("success", open), place("sold out", gone, "SOLD_OUT"))
+	if err != nil {
+		return err
+	}
+	d.judge("3a", "script server time ÷ empty EVALSHA: success", quotients(times["success"], times["empty"]), 9)
+	d.judge("3b", "    sold out behind the early gate", quotients(times["sold out"], times["empty"]), 4)
+	return nil
+}
+
+// sizes holds a gate with a million live holds against one with ten.
+func (d *door) sizes(ctx context.Context) error {
+	began := time.Now()
+	many := d.fewer(manyHolds)
+	var errands []errand
+	for name, holds := range map[string]int64{"few": fewHolds, "many": many} {
+		open, err := d.seed(ctx, holds, 2*manyHolds, time.Now().Add(holdTTL))
+		if err != nil {
+			return err
+		}
+		gone, err := d.soldOut(ctx, open, holds)
+		if err != nil {
+			return err
+		}
+		counted := place("counted, "+name, gone, "SOLD_OUT")
+		counted.before = func(pipe redis.Pipeliner, _ int64) { pipe.HDel(ctx, gone.product, "full_until") }
+		errands = append(errands, success("success, "+name, open), place("sold out, "+name, gone, "SOLD_OUT"), counted, release("release, "+name, open))
+	}
+	slices.SortFunc(errands, func(a, b errand) int { return strings.Compare(a.name, b.name) })
+	d.say("%-10s %d live holds are there  (%.1f s)", "gate", many, time.Since(began).Seconds())
+	times, err := d.alternate(ctx, "", errands...)
+	if err != nil {
+		return err
+	}
+	for _, one := range []struct{ id, name, title string }{
+		{"4a", "success", fmt.Sprintf("script time at %d live holds ÷ at %d: success", many, fewHolds)},
+		{"4b", "sold out", "    sold out behind the early gate"},
+		{"4c", "counted", "    sold out, counted anew"},
+		{"4d", "release", "    release"},
+	} {
+		d.judge(one.id, one.title, quotients(times[one.name+", many"], times[one.name+", few"]), 1.20)
+	}
+	return nil
+}
+
+// crowds lets holds lapse at once, and has buyers come: each clears some away.
+func (d *door) crowds(ctx context.Context) error {
+	lapsed := d.fewer(lapsedHolds)
+	calm, err := d.seed(ctx, lapsed, 10*manyHolds, time.Now().Add(holdTTL))
+	if err != nil {
+		return err
+	}
+	var first, draining []float64
+	for range d.rounds {
+		one, mean, err := d.crowd(ctx, calm, lapsed)
+		if err != nil {
+			return err
+		}
+		first, draining = append(first, one), append(draining, mean)
+	}
+	d.judge("5a", fmt.Sprintf("first call after %d holds lapse at once ÷ reclaiming them all", lapsed), spreadOf(first), 0.03)
+	d.judge("5b", "    mean of the calls while draining ÷ when nothing has lapsed", spreadOf(draining), 2.5)
+	return nil
+}
+
+// crowd plays one round: the first call and those that drain, beside all at once and a gate where nothing has lapsed.
+func (d *door) crowd(ctx context.Context, calm gated, lapsed int64) (first, draining float64, err error) {
+	began := time.Now()
+	var both [2]gated
+	for i := range both {
+		if both[i], err = d.seed(ctx, lapsed, 10*manyHolds, time.Now().Add(-time.Second)); err != nil {
+			return 0, 0, err
+		}
+	}
+	drained, atOnce := both[0], place("reclaiming all", both[1], fmt.Sprint(lapsed))
+	atOnce.source = reclaimScript
+	atOnce.args = func(user int64) []any { return []any{user, tokenOf(user), time.Now().UnixMilli()} }
+	all, err := d.play(ctx, atOnce, 1)
+	if err != nil {
+		return 0, 0, err
+	}
+	one, err := d.play(ctx, success("first", drained), 1)
+	if err != nil {
+		return 0, 0, err
+	}
+	var busy, idle []float64
+	for left := lapsed - reclaimed; left >= reclaimed*batchCalls; left -= reclaimed * batchCalls {
+		b, err := d.play(ctx, success("draining", drained), batchCalls)
+		if err != nil {
+			return 0, 0, err
+		}
+		i, err := d.play(ctx, success("calm", calm), batchCalls)
+		if err != nil {
+			return 0, 0, err
+		}
+		busy, idle = append(busy, b), append(idle, i)
+	}
+	left, err := d.client.ZCard(ctx, drained.holds).Result()
+	if err != nil {
+		return 0, 0, err
+	}
+	if left >= reclaimed*batchCalls {
+		return 0, 0, fmt.Errorf("%d lapsed holds are left of %d", left, lapsed)
+	}
+	b, i := spreadOf(busy).median, spreadOf(idle).median
+	d.say("%-10s %d lapsed: first %.0f µs, all at once %.0f µs, draining %.1f µs, calm %.1f µs  (%.1f s)",
+		"gate", lapsed, one, all, b, i, time.Since(began).Seconds())
+	return one / all, b / i, d.client.Unlink(ctx, drained.holds, drained.tokens).Err()
+}
