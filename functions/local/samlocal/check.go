@@ -19,7 +19,7 @@ import (
 const maxPackage = 6_000_000
 
 // tryAll goes through all that SAM can do with the functions, on a stack of its own.
-func tryAll(ctx context.Context, program string) (err error) {
+func tryAll(ctx context.Context, program, flags string) (err error) {
 	work, err := os.MkdirTemp("", "stayhold-sam-")
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func tryAll(ctx context.Context, program string) (err error) {
 	if work, err = filepath.EvalSymlinks(work); err != nil {
 		return err
 	}
-	s := &session{sam: program, work: filepath.Join(work, "stack"), build: filepath.Join(work, "build"), began: time.Now()}
+	s := &session{sam: program, flags: flags, work: filepath.Join(work, "stack"), build: filepath.Join(work, "build"), began: time.Now()}
 	t, err := template.Read("template.yaml", template.Options{
 		Parameters: map[string]string{"JwtIssuer": "https://issuer.example", "JwtAudience": "stayhold"},
 		QueueURL:   func(name string) string { return name },

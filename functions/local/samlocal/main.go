@@ -30,6 +30,7 @@ const local = ".local"
 
 func main() {
 	program := flag.String("sam", "", "the sam program")
+	flags := flag.String("goflags", "", "GOFLAGS of sam build")
 	check := flag.Bool("check", false, "go through everything once, on a stack in a temporary folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -38,7 +39,7 @@ func main() {
 	if *check {
 		do = tryAll
 	}
-	err := do(ctx, *program)
+	err := do(ctx, *program, *flags)
 	switch {
 	case ctx.Err() != nil && !*check:
 	case err != nil:
@@ -49,7 +50,7 @@ func main() {
 }
 
 // serve keeps the stack up until ctx ends.
-func serve(ctx context.Context, program string) (err error) {
+func serve(ctx context.Context, program, flags string) (err error) {
 	port, err := strconv.Atoi(cmp.Or(os.Getenv("PORT"), "3000"))
 	if err != nil {
 		return fmt.Errorf("PORT: %q is not a port", os.Getenv("PORT"))
@@ -57,7 +58,7 @@ func serve(ctx context.Context, program string) (err error) {
 	if err := nobodyElse(filepath.Join(local, "lock")); err != nil {
 		return err
 	}
-	s := &session{sam: program, work: local, build: filepath.Join(".aws-sam", "build"), began: time.Now()}
+	s := &session{sam: program, flags: flags, work: local, build: filepath.Join(".aws-sam", "build"), began: time.Now()}
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 // session is one run: a build, and a stack whose functions SAM runs.
 type session struct {
 	sam    string // the program
+	flags  string // GOFLAGS of its builds
 	work   string // the stack's folder
 	build  string // where sam build puts its result; absolute once it is prepared
 	log    string // what start-lambda and the functions say
@@ -88,7 +89,7 @@ func (s *session) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.Env = append(mine, "SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
 		// As `make build` builds; linked with a C library, they would ask for it in the container.
-		"CGO_ENABLED=0", `GOFLAGS=-tags=lambda.norpc -trimpath '-ldflags=-s -w'`)
+		"CGO_ENABLED=0", "GOFLAGS="+s.flags)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // with that, it removes its container
 	cmd.WaitDelay = 15 * time.Second
 	return cmd
