@@ -22,7 +22,7 @@ func (e *Edge) respond(ctx context.Context, payload []byte, function, route stri
 	run func(context.Context, *call, event) (answer, error),
 ) ([]byte, error) {
 	ev := decodeEvent(payload)
-	c := e.begin(ctx, function, route, ev.Context.RequestID)
+	c := e.begin(ctx, function, route, ev.requestID)
 	limited, cancel := withinTime(ctx)
 	defer cancel()
 	a, err := guarded(limited, c, ev, run)

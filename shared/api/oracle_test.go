@@ -1,0 +1,182 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"stayhold/shared/booking"
+)
+
+// plainEvent is an event as encoding/json reads it: what the scanner is held against.
+type plainEvent struct {
+	RouteKey       string            `json:"routeKey"`
+	RawPath        string            `json:"rawPath"`
+	RawQuery       string            `json:"rawQueryString"`
+	Headers        map[string]string `json:"headers"`
+	Query          map[string]string `json:"queryStringParameters"`
+	PathParameters map[string]string `json:"pathParameters"`
+	Body           string            `json:"body"`
+	Base64         bool              `json:"isBase64Encoded"`
+	Context        struct {
+		RequestID  string          `json:"requestId"`
+		Authorizer json.RawMessage `json:"authorizer"`
+	} `json:"requestContext"`
+}
+
+func decodePlainly(payload []byte) plainEvent {
+	var e plainEvent
+	if err := json.Unmarshal(payload, &e); err != nil {
+		var mistyped *json.UnmarshalTypeError
+		if !errors.As(err, &mistyped) {
+			return plainEvent{}
+		}
+	}
+	return e
+}
+
+// header gives every spelling's value, in the order of the values.
+func (e plainEvent) header(name string) (values []string) {
+	for k, v := range e.Headers {
+		if strings.EqualFold(k, name) {
+			values = append(values, v)
+		}
+	}
+	slices.Sort(values)
+	return values
+}
+
+func (e plainEvent) user(claim string) (int64, error) {
+	var authorizer struct {
+		JWT struct {
+			Claims map[string]json.RawMessage `json:"claims"`
+		} `json:"jwt"`
+	}
+	if json.Unmarshal(e.Context.Authorizer, &authorizer) != nil {
+		return 0, booking.ErrUnauthenticated
+	}
+	raw, ok := authorizer.JWT.Claims[claim]
+	if !ok || string(raw) == "null" {
+		return 0, booking.ErrUnauthenticated
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return 0, booking.ErrInvalidSubject
+	}
+	id, ok := parseID(text)
+	if !ok {
+		return 0, booking.ErrInvalidSubject
+	}
+	return id, nil
+}
+
+// sameEvent holds what the scanner read against what the library reads.
+func sameEvent(t *testing.T, payload []byte) {
+	t.Helper()
+	got, want := decodeEvent(payload), decodePlainly(payload)
+	for _, c := range []struct {
+		what      string
+		got, want any
+	}{
+		{"routeKey", got.routeKey, want.RouteKey}, {"rawPath", got.rawPath, want.RawPath},
+		{"rawQueryString", got.rawQuery, want.RawQuery}, {"body", got.text, want.Body},
+		{"isBase64Encoded", got.base64, want.Base64}, {"requestId", got.requestID, want.Context.RequestID},
+		{"query at all", got.parameters != nil, want.Query != nil},
+	} {
+		if c.got != c.want {
+			t.Errorf("%.2000q: %s is read as %q, and the library reads %q", payload, c.what, c.got, c.want)
+		}
+	}
+	sameMembers(t, payload, got.path, want.PathParameters)
+	sameMembers(t, payload, got.parameters, want.Query)
+	sameMembers(t, payload, got.headers, want.Headers)
+	for _, name := range []string{"content-type", "content-encoding", "idempotency-key"} {
+		sameHeader(t, payload, name, got, want.header(name))
+	}
+	for _, claim := range []string{"sub", "custom:uid", "", "é", "\ufffd"} {
+		user, err := got.user(claim)
+		theirs, fault := want.user(claim)
+		if user != theirs || !errors.Is(err, fault) {
+			t.Errorf("%.2000q: claim %q is read as %d, %v, and by the library as %d, %v", payload, claim, user, err, theirs, fault)
+		}
+	}
+}
+
+func sameMembers(t *testing.T, payload []byte, got members, want map[string]string) {
+	t.Helper()
+	read := map[string]string{}
+	for _, one := range got {
+		last, _ := got.last(one.name)
+		read[one.name] = last.text
+	}
+	if len(read) != len(want) {
+		t.Errorf("%.2000q: read as %q, and the library reads %q", payload, read, want)
+	}
+	for name, text := range want {
+		if have, ok := read[name]; !ok || have != text {
+			t.Errorf("%.2000q: %q is read as %q, and by the library as %q", payload, name, have, text)
+		}
+	}
+}
+
+// sameHeader does not ask in which order several spellings are joined: a map has none.
+func sameHeader(t *testing.T, payload []byte, name string, got event, values []string) {
+	t.Helper()
+	text, given := got.header(name)
+	length := max(0, len(values)-1)
+	for _, v := range values {
+		length += len(v)
+	}
+	joined := strings.Trim(strings.Join(values, ","), " \t")
+	if given != (values != nil) || len(values) < 2 && text != joined || len(text) > length {
+		t.Errorf("%.2000q: header %s is %q, and by the library %q", payload, name, text, values)
+	}
+	for _, v := range values {
+		if !strings.Contains(text, strings.Trim(v, " \t")) {
+			t.Errorf("%.2000q: header %s is %q, without %q", payload, name, text, v)
+		}
+	}
+}
+
+// strange are events that nobody sends, and whose meaning is the library's.
+var strange = []string{
+	`{"HEADERS":{"A":"1"},"headers":{"b":2,"c":null,"d":"\ud83d\ude00\ud800x\u00e9\/\b\f\n\r\t\\\""},"Headers":null,"headers":{"a":"1","a":"2"}}`,
+	`{"headers":{"Content-Type":"a","content-type":"b","content-type":"c","CONTENT-TYPE":"a"}}`,
+	`{"headers":null,"queryStringParameters":null,"pathParameters":null,"body":null,"isBase64Encoded":null,"requestContext":null}`,
+	`{"body":"x","body":null,"isBase64Encoded":true,"isBase64Encoded":null,"isBase64Encoded":"false","BODY":7}`,
+	`{"queryStringParameters":{}}`, `{"queryStringParameters":{"a":"b"},"queryStringParameters":[]}`,
+	`{"reque\u0073tContext":{"REQUESTID":"r","authorizer":{"JWT":{"cLaims":{"sub":"7"}}}}}`,
+	`{"requeſtContext":{"authorizer":{"jwt":{"claimſ":{"sub":"8"}}}},"routeKey":"k"}`,
+	`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"7"}}}},"requestContext":{"authorizer":null}}`,
+	`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"7"}},"jwt":null}},"requestContext":{"requestId":"x"},"requestContext":[]}`,
+	`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"7"},"claims":null,"claims":{"x":1}}}}}`,
+	`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"7"},"claims":1}}}}`,
+	`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"7"}},"jwt":[]}}}`,
+	`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"6","s\u0075b":"\u0037","":"5"}}}}}`,
+	`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":" 7"}}}}}`, `{"requestContext":{"authorizer":{"jwt":{"claims":{"sub": null }}}}}`,
+	"{\"routeKey\":\"\xff\xc2\u0080\",\"\xff\":1,\"requestContext\":{\"authorizer\":{\"jwt\":{\"claims\":{\"\xff\":\"9\",\"é\":\"4\"}}}}}",
+	`{"rawPath":1,"rawQueryString":-0.5e+10,"routeKey":[[],{},"",true,false,null]}`,
+	` { "body" : "b" , "rawPath" : "p" } `, "{\"body\":\"b\"}\n\x00", `{"body":"b"}{}`, `{"body":"b",}`, `{"body":"b" "a":1}`, `{"a"}`, `{"a":}`, `{,}`,
+	`[,]`, `[1,]`, `{"body":01}`, `{"body":-}`, `{"body":1.}`, `{"body":.5}`, `{"body":1e}`, `{"body":+1}`, `{"body":tru}`, `{"body":nulll}`,
+	`{"body":"\x"}`, `{"body":"\u12g4"}`, `{"body":"\u123`, "{\"body\":\"\n\"}", `{"body":"`, `{"body":"\`, `{'body':1}`, `{1:2}`, "\ufeff{}",
+	"{\"a\":" + strings.Repeat("[", maxNesting-1) + strings.Repeat("]", maxNesting-1) + ",\"body\":\"b\"}",
+	"{\"a\":" + strings.Repeat("[", maxNesting) + strings.Repeat("]", maxNesting) + ",\"body\":\"b\"}",
+	strings.Repeat(`{"a":`, maxNesting) + "1" + strings.Repeat("}", maxNesting),
+	strings.Repeat(`{"a":`, maxNesting+1) + "1" + strings.Repeat("}", maxNesting+1),
+}
+
+func TestEventsAreReadAsTheLibraryReadsThem(t *testing.T) {
+	for _, payload := range strange {
+		sameEvent(t, []byte(payload))
+		sameSyntax(t, payload)
+	}
+}
+
+func sameSyntax(t *testing.T, text string) {
+	t.Helper()
+	if got, want := wellFormed(text), json.Valid([]byte(text)); got != want {
+		t.Errorf("%.2000q is one JSON value: %v, and the library says %v", text, got, want)
+	}
+}
