@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,9 +28,9 @@ func (e *Edge) respond(ctx context.Context, payload []byte, function, route stri
 	if err != nil {
 		a = problem(c.fail(err, late), c.requestID)
 	}
-	c.status = a.Status
+	c.status = a.status
 	c.end(ctx)
-	return json.Marshal(a)
+	return a.render(), nil
 }
 
 func guarded(ctx context.Context, c *call, ev event, run func(context.Context, *call, event) (answer, error)) (a answer, err error) {
@@ -151,9 +150,7 @@ func (c *call) conclude(template string, o outcome) (answer, error) {
 			c.code = pendingCode
 		}
 	}
-	if o.replayed {
-		a.Headers["Idempotency-Replayed"] = "true"
-	}
+	a.replayed = o.replayed
 	return a, nil
 }
 
@@ -167,10 +164,10 @@ func success(template string, r booking.Result) (answer, error) {
 	}
 	a, err := jsonAnswer(status, renderBooking(r.Booking))
 	if template == reservePath {
-		a.Headers["Location"] = "/bookings/" + strconv.FormatInt(r.Booking.ID, 10)
+		a.location = "/bookings/" + strconv.FormatInt(r.Booking.ID, 10)
 	}
 	if r.Pending {
-		a.retryAfter(pendingAfter)
+		a.retryAfter = pendingAfter
 	}
 	return a, err
 }

@@ -1,11 +1,17 @@
 package api
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"stayhold/shared/booking"
 )
@@ -178,5 +184,158 @@ func sameSyntax(t *testing.T, text string) {
 	t.Helper()
 	if got, want := wellFormed(text), json.Valid([]byte(text)); got != want {
 		t.Errorf("%.2000q is one JSON value: %v, and the library says %v", text, got, want)
+	}
+}
+
+// plainLog is the line of log as slog writes it.
+func (c *call) plainLog(now time.Time, level slog.Level, millis float64) string {
+	attrs := []slog.Attr{
+		slog.String("requestId", c.requestID), slog.String("function", c.function), slog.String("route", c.route),
+		slog.String("code", c.code), slog.Float64("millis", millis), slog.Bool("coldStart", c.cold),
+	}
+	if c.status != 0 {
+		attrs = append(attrs, slog.Int("status", c.status))
+	}
+	if c.userID != 0 {
+		attrs = append(attrs, slog.Int64("userId", c.userID))
+	}
+	if c.bookingID != 0 {
+		attrs = append(attrs, slog.Int64("bookingId", c.bookingID))
+	}
+	attrs = append(attrs, c.details...)
+	if c.inner != nil {
+		attrs = append(attrs, slog.String("error", clipped(c.inner.Error())))
+	}
+	if c.deferred != nil {
+		attrs = append(attrs, slog.String("deferred", clipped(c.deferred.Error())))
+	}
+	record := slog.NewRecord(now, level, "call", 0)
+	record.AddAttrs(attrs...)
+	var line bytes.Buffer
+	_ = slog.NewJSONHandler(escaping{&line}, nil).Handle(context.Background(), record)
+	return line.String()
+}
+
+// plainMetrics is the line of metrics as encoding/json writes it.
+func (c *call) plainMetrics(now time.Time, millis float64) string {
+	type directive struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []metric
+	}
+	type metadata struct {
+		Timestamp         int64
+		CloudWatchMetrics []directive
+	}
+	space := c.edge.namespace
+	meta := metadata{now.UnixMilli(), []directive{
+		{space, [][]string{{"Function", "Route", "Code"}}, []metric{{"Millis", "Milliseconds"}}},
+		{space, [][]string{{"Function"}}, []metric{{"ColdStart", "Count"}, {"Fault", "Count"}}},
+	}}
+	var values []byte
+	if len(c.gauges) > 0 {
+		watched := directive{Namespace: space, Dimensions: [][]string{{}}}
+		for _, g := range c.gauges {
+			watched.Metrics = append(watched.Metrics, g.metric)
+			values = fmt.Appendf(values, ",%q:%d", g.Name, g.value)
+		}
+		meta.CloudWatchMetrics = append(meta.CloudWatchMetrics, watched)
+	}
+	line, err := json.Marshal(struct {
+		AWS       metadata `json:"_aws"`
+		Function  string
+		Route     string
+		Code      string
+		Millis    float64
+		ColdStart int64
+		Fault     int64
+	}{meta, c.function, c.route, c.code, millis, one(c.cold), one(c.isFault())})
+	if err != nil {
+		return err.Error()
+	}
+	return string(append(append(line[:len(line)-1], values...), "}\n"...))
+}
+
+// plainProblem is a problem's body as encoding/json writes it.
+func plainProblem(e *booking.Error, requestID string) string {
+	words := strings.ToLower(strings.ReplaceAll(e.Code, "_", " "))
+	text, _ := marshal(struct {
+		Type      string `json:"type"`
+		Title     string `json:"title"`
+		Status    int    `json:"status"`
+		Detail    string `json:"detail"`
+		Code      string `json:"code"`
+		Retryable bool   `json:"retryable"`
+		RequestID string `json:"requestId"`
+	}{
+		"/problems/" + strings.ReplaceAll(words, " ", "-"), strings.ToUpper(words[:1]) + words[1:],
+		statuses[e.Kind], e.Detail, e.Code, retryable(e), requestID,
+	})
+	for _, name := range slices.Sorted(maps.Keys(e.Members)) {
+		one, _ := marshal(map[string]any{name: plain(e.Members[name])})
+		text = append(append(text[:len(text)-1], ','), one[1:]...)
+	}
+	return string(text)
+}
+
+// An answer, a line of log and a line of metrics are to the byte what the libraries would write.
+func FuzzLines(f *testing.F) {
+	for i, text := range []string{
+		"plain", "<&>\"\\/", "\b\f\n\r\t\x00\x1b\x7f", "\u0080\u009f\u00a0é\u2028\u2029\ufffd😀", "\xff\xc2", strings.Repeat("é", maxLogged),
+	} {
+		f.Add(text, "SOLD_OUT", int64(i), int64(i)*1001, uint8(1<<i-1))
+	}
+	f.Fuzz(func(t *testing.T, text, code string, number, micros int64, flags uint8) {
+		is := func(bit int) bool { return flags>>bit&1 == 1 }
+		e := New(Options{Log: &bytes.Buffer{}, Metrics: &bytes.Buffer{}, Namespace: code})
+		c := &call{
+			edge: e, function: code, route: text, requestID: text, code: code, cold: is(0), userID: number, bookingID: -number,
+			status: int(number % 600),
+		}
+		if is(1) {
+			c.inner = errors.New(text)
+		}
+		if is(2) {
+			c.deferred = errors.New(code)
+		}
+		if is(3) {
+			c.details = []slog.Attr{slog.Int("records", int(number)), slog.Bool("unfinished", is(4)), slog.Int64("purged", micros)}
+			c.gauges = []gauge{{metric{"GateDrift", "Count"}, number}, {metric{"LapsedHoldAge", "Seconds"}, micros}}
+		}
+		now := time.UnixMicro(number & (1<<50 - 1)).In(time.FixedZone("", int(micros%50_000)))
+		millis := float64(micros&(1<<60-1)) / 1000
+		level := []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError}[flags>>6%3]
+		spelled := appendMillis(nil, time.Duration(micros&(1<<60-1))*time.Microsecond)
+		same(t, string(c.appendLog(nil, now, level, spelled)), c.plainLog(now, level, millis))
+		same(t, string(c.appendMetrics(nil, now, spelled)), c.plainMetrics(now, millis))
+
+		known := []*booking.Error{booking.ErrSoldOut, booking.ErrHoldLimit, booking.ErrPaymentInProgress, booking.ErrUnavailable, booking.ErrHoldExpired}
+		told := known[int(flags)%len(known)].With("text", text).With("at", now).With("never", time.Time{}).With("number", number).
+			With(text, []string{text}).With("errors", []booking.Violation{{Pointer: text, Code: code}})
+		told.Detail = text
+		a := problem(told, text)
+		same(t, a.body, plainProblem(told, text))
+		a.location, a.replayed = text, is(5)
+		headers := map[string]string{
+			"Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+		}
+		if text != "" {
+			headers["Location"] = text
+		}
+		if a.replayed {
+			headers["Idempotency-Replayed"] = "true"
+		}
+		if told.RetryAfter > 0 {
+			headers["Retry-After"] = fmt.Sprint(told.RetryAfter.Seconds())
+		}
+		plain, _ := json.Marshal(response{Status: a.status, Headers: headers, Body: a.body})
+		same(t, string(a.render()), string(plain))
+	})
+}
+
+func same(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("written\n%s\nand by the library\n%s", got, want)
 	}
 }

@@ -190,7 +190,7 @@ func readHealth(ctx context.Context, q Reads, c *call, _ event) (answer, error) 
 	}
 	a, err := jsonAnswer(status, out)
 	if status != http.StatusOK {
-		a.retryAfter(booking.ErrUnavailable.RetryAfter)
+		a.retryAfter = booking.ErrUnavailable.RetryAfter
 	}
 	return a, err
 }
