@@ -19,8 +19,13 @@ func appendText(to []byte, text string, d dialect) []byte {
 	to = append(to, '"')
 	from := 0
 	for i := 0; i < len(text); {
-		r, size := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
+		c := text[i]
+		if c > '>' && c != '\\' && c < 0x7f { // most of them
+			i++
+			continue
+		}
+		r, size := rune(c), 1
+		if c >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(text[i:])
 		}
 		if d.escapes(r, size) {

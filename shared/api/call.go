@@ -56,9 +56,9 @@ const (
 // keeps the inner text for the log. late is what a step that ran out of time means.
 func (c *call) fail(err error, late *booking.Error) *booking.Error {
 	c.inner = err
-	var told *booking.Error
+	told, ok := errors.AsType[*booking.Error](err)
 	switch {
-	case errors.As(err, &told):
+	case ok:
 		if told.Unwrap() == nil && err.Error() == told.Error() {
 			c.inner = nil // the code says it all
 		}

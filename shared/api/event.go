@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"stayhold/shared/booking"
 )
@@ -93,9 +94,13 @@ func decodeEvent(payload []byte) event {
 	return e
 }
 
-// is compares names as encoding/json does where none is spelled exactly so.
+// is compares names as encoding/json does where none is spelled exactly so. The wanted one
+// begins with a small letter, and nearly all others with another one.
 func is(name, wanted string) bool {
-	return name == wanted || len(name) >= len(wanted) && strings.EqualFold(name, wanted)
+	if len(name) < len(wanted) || name[0] < utf8.RuneSelf && name[0]|' ' != wanted[0] {
+		return false
+	}
+	return name == wanted || strings.EqualFold(name, wanted)
 }
 
 // readText reads a string. What is none changes nothing.

@@ -133,16 +133,17 @@ func (s *scanner) ends(with byte) bool {
 func (s *scanner) quoted() (token string, plain bool) {
 	from := s.at
 	plain = true
-	for s.at++; s.at < len(s.text); s.at++ {
-		switch c := s.text[s.at]; {
+	for i := from + 1; i < len(s.text); i++ {
+		switch c := s.text[i]; {
+		case c > '\\' && c < utf8.RuneSelf: // most of them
 		case c == '"':
-			s.at++
+			s.at = i + 1
 			return s.text[from:s.at], plain
 		case c == '\\':
 			plain = false
-			s.escape()
+			i += s.escape(i)
 		case c < ' ':
-			s.fail()
+			i = len(s.text)
 		case c >= utf8.RuneSelf:
 			plain = false // it may be no UTF-8
 		}
@@ -151,17 +152,16 @@ func (s *scanner) quoted() (token string, plain bool) {
 	return `""`, true
 }
 
-// escape goes to the last byte of an escape sequence.
-func (s *scanner) escape() {
-	rest := s.text[s.at+1:]
+// escape is how much follows the backslash that stands there.
+func (s *scanner) escape(at int) int {
+	rest := s.text[at+1:]
 	switch {
 	case rest != "" && strings.IndexByte(`"\/bfnrt`, rest[0]) >= 0:
-		s.at++
+		return 1
 	case len(rest) >= 5 && rest[0] == 'u' && strings.Trim(rest[1:5], "0123456789abcdefABCDEF") == "":
-		s.at += 5
-	default:
-		s.fail()
+		return 5
 	}
+	return len(rest) + 1 // a fault: beyond the end
 }
 
 func (s *scanner) word(word string) {
