@@ -25,13 +25,13 @@ func (e event) body() ([]byte, error) {
 	if len(raw) > maxBody {
 		return nil, booking.ErrPayloadTooLarge
 	}
-	if coding, _ := e.header("content-encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+	if coding, _ := e.header(contentEncoding); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, booking.ErrUnsupportedMediaType
 	}
 	if e.text == "" {
 		return nil, nil
 	}
-	if content, _ := e.header("content-type"); !isJSON(content) {
+	if content, _ := e.header(contentType); !isJSON(content) {
 		return nil, booking.ErrUnsupportedMediaType
 	}
 	if broken != nil {

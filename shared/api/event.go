@@ -16,13 +16,13 @@ type event struct {
 	routeKey   string
 	rawPath    string
 	rawQuery   string
-	headers    members
+	headers    members // those of headersRead
 	parameters members // of the query; nil: there are none, and the raw query is read
 	path       members
 	text       string // the body as it came
 	base64     bool
 	requestID  string
-	claims     members // of the token; nil where the authorizer found none
+	claims     members // of the token: the one that bears the user's id
 }
 
 // members are those of an object whose names are anybody's, in their order. Of several
@@ -35,8 +35,8 @@ type entry struct {
 	kind byte   // the first of its spelling
 }
 
-// usualMembers is room for the headers that a browser sends by way of API Gateway.
-const usualMembers = 16
+// usualMembers is room for what is read of an object.
+const usualMembers = 4
 
 func (m members) last(name string) (entry, bool) {
 	for _, one := range slices.Backward(m) {
@@ -50,7 +50,8 @@ func (m members) last(name string) (entry, bool) {
 // decodeEvent takes what can be taken. A payload that is no event at all bears no
 // identity either, and is answered so. Names are taken in any case, and what stands twice
 // is taken as encoding/json takes it: objects are merged, of other values the last counts.
-func decodeEvent(payload []byte) event {
+// claim is the one that is read.
+func decodeEvent(payload []byte, claim string) event {
 	var e event
 	s := scanner{text: string(payload)}
 	s.object(func(name string) {
@@ -62,11 +63,11 @@ func decodeEvent(payload []byte) event {
 		case is(name, "rawQueryString"):
 			s.readText(&e.rawQuery)
 		case is(name, "headers"):
-			e.headers = s.members(e.headers)
+			e.headers = s.members(e.headers, isRead)
 		case is(name, "queryStringParameters"):
-			e.parameters = s.members(e.parameters)
+			e.parameters = s.members(e.parameters, anyName)
 		case is(name, "pathParameters"):
-			e.path = s.members(e.path)
+			e.path = s.members(e.path, anyName)
 		case is(name, "body"):
 			s.readText(&e.text)
 		case is(name, "isBase64Encoded"):
@@ -79,7 +80,7 @@ func decodeEvent(payload []byte) event {
 				case is(name, "requestId"):
 					s.readText(&e.requestID)
 				case is(name, "authorizer"):
-					e.claims = s.claims()
+					e.claims = s.claims(claim)
 				default:
 					s.value()
 				}
@@ -112,9 +113,24 @@ func (s *scanner) readText(to *string) {
 	}
 }
 
-// members reads an object behind what had been read of another one. Null empties the
-// list, and what is neither changes nothing.
-func (s *scanner) members(list members) members {
+// headersRead are the headers that anything here asks for.
+var headersRead = []string{contentType, contentEncoding, idempotencyKey}
+
+const (
+	contentType     = "content-type"
+	contentEncoding = "content-encoding"
+	idempotencyKey  = "idempotency-key"
+)
+
+func isRead(header string) bool {
+	return slices.ContainsFunc(headersRead, func(wanted string) bool { return is(header, wanted) })
+}
+
+func anyName(string) bool { return true }
+
+// members reads the wanted ones of an object behind what had been read of another one.
+// Null empties the list, and what is neither changes nothing.
+func (s *scanner) members(list members, wanted func(name string) bool) members {
 	switch s.next() {
 	case 'n':
 		s.value()
@@ -125,6 +141,10 @@ func (s *scanner) members(list members) members {
 		}
 	}
 	s.object(func(name string) {
+		if !wanted(name) {
+			s.value()
+			return
+		}
 		one := entry{name: name, kind: s.next()}
 		s.readText(&one.text)
 		list = append(list, one)
@@ -132,8 +152,8 @@ func (s *scanner) members(list members) members {
 	return list
 }
 
-// claims reads an authorizer. One that is not as expected anywhere has found nobody.
-func (s *scanner) claims() (list members) {
+// claims reads a claim of an authorizer. One that is not as expected anywhere has found nobody.
+func (s *scanner) claims(wanted string) (list members) {
 	good := true
 	s.object(func(name string) {
 		if !is(name, "jwt") {
@@ -148,7 +168,7 @@ func (s *scanner) claims() (list members) {
 			}
 			first := s.next()
 			good = good && (first == '{' || first == 'n')
-			list = s.members(list)
+			list = s.members(list, func(name string) bool { return name == wanted })
 		})
 		good = good && (object || nothing)
 	})
@@ -158,7 +178,7 @@ func (s *scanner) claims() (list members) {
 	return list
 }
 
-// header joins every spelling of a header by commas, as repeated lines are joined
+// header is one of headersRead. It joins every spelling of a header by commas, as repeated lines are joined
 // before they get here. given says whether there was one at all.
 func (e event) header(name string) (value string, given bool) {
 	seen := map[string]bool{}

@@ -238,7 +238,7 @@ func FuzzIdempotencyKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		servertest.Cost(t, dear, func() {
 			of := func(text string) (string, error) {
-				return event{headers: members{{name: "Idempotency-Key", text: text}}}.idempotencyKey()
+				return event{headers: members{{name: "Idempotency-Key", text: text}}}.key()
 			}
 			key, err := of(header)
 			bare := strings.Trim(header, " \t")

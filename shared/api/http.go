@@ -20,7 +20,7 @@ const pendingAfter = 2 * time.Second
 func (e *Edge) respond(ctx context.Context, payload []byte, function, route string, late *booking.Error,
 	run func(context.Context, *call, event) (answer, error),
 ) ([]byte, error) {
-	ev := decodeEvent(payload)
+	ev := decodeEvent(payload, e.claim)
 	c := e.begin(ctx, function, route, ev.requestID)
 	limited, cancel := withinTime(ctx)
 	defer cancel()
@@ -86,7 +86,7 @@ func (e *Edge) check(c *call, ev event, template string, read decode) (r request
 	if body, err = decodeBody(ev, read); err != nil {
 		return r, body, err
 	}
-	key, err := ev.idempotencyKey()
+	key, err := ev.key()
 	if err != nil {
 		return r, body, err
 	}

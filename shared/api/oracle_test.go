@@ -81,7 +81,7 @@ func (e plainEvent) user(claim string) (int64, error) {
 // sameEvent holds what the scanner read against what the library reads.
 func sameEvent(t *testing.T, payload []byte) {
 	t.Helper()
-	got, want := decodeEvent(payload), decodePlainly(payload)
+	got, want := decodeEvent(payload, "sub"), decodePlainly(payload)
 	for _, c := range []struct {
 		what      string
 		got, want any
@@ -97,12 +97,11 @@ func sameEvent(t *testing.T, payload []byte) {
 	}
 	sameMembers(t, payload, got.path, want.PathParameters)
 	sameMembers(t, payload, got.parameters, want.Query)
-	sameMembers(t, payload, got.headers, want.Headers)
-	for _, name := range []string{"content-type", "content-encoding", "idempotency-key"} {
+	for _, name := range headersRead {
 		sameHeader(t, payload, name, got, want.header(name))
 	}
 	for _, claim := range []string{"sub", "custom:uid", "", "é", "\ufffd"} {
-		user, err := got.user(claim)
+		user, err := decodeEvent(payload, claim).user(claim)
 		theirs, fault := want.user(claim)
 		if user != theirs || !errors.Is(err, fault) {
 			t.Errorf("%.2000q: claim %q is read as %d, %v, and by the library as %d, %v", payload, claim, user, err, theirs, fault)
