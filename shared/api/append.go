@@ -20,7 +20,7 @@ func appendText(to []byte, text string, d dialect) []byte {
 	from := 0
 	for i := 0; i < len(text); {
 		c := text[i]
-		if c > '>' && c != '\\' && c < 0x7f { // most of them
+		if c > '>' && c < 0x7f && c != '\\' || c >= '(' && c < '<' || c == ' ' { // most of them
 			i++
 			continue
 		}
@@ -29,8 +29,7 @@ func appendText(to []byte, text string, d dialect) []byte {
 			r, size = utf8.DecodeRuneInString(text[i:])
 		}
 		if d.escapes(r, size) {
-			to = append(to, text[from:i]...)
-			to = d.escaped(to, r)
+			to = d.escaped(append(to, text[from:i]...), r)
 			from = i + size
 		}
 		i += size
@@ -53,10 +52,18 @@ func (d dialect) escapes(r rune, size int) bool {
 }
 
 func (d dialect) escaped(to []byte, r rune) []byte {
-	const short, named = "\"\\\n\r\t\b\f", `"\nrtbf`
-	for i := range len(short) {
-		if r == rune(short[i]) && (r != '\b' && r != '\f' || d != asLog) {
-			return append(to, '\\', named[i])
+	switch r {
+	case '"', '\\':
+		return append(to, '\\', byte(r))
+	case '\n':
+		return append(to, `\n`...)
+	case '\r':
+		return append(to, `\r`...)
+	case '\t':
+		return append(to, `\t`...)
+	case '\b', '\f':
+		if d != asLog {
+			return append(to, '\\', "b...f"[r-'\b'])
 		}
 	}
 	const hex = "0123456789abcdef"

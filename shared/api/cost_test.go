@@ -53,3 +53,17 @@ func without(t testing.TB, payload []byte, name string) []byte {
 	}
 	return text
 }
+
+// A refusal is what most callers of a sale get: what stands around its step stays small.
+func TestARefusalTakesLittleMemory(t *testing.T) {
+	const reached = 27 // allocations, the step's own four among them
+	h, ctx, payload := refusals(t)
+	got := testing.AllocsPerRun(100, func() {
+		if _, err := h.Invoke(ctx, payload); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > reached*3/2 {
+		t.Errorf("%v allocations, and %d are enough", got, reached)
+	}
+}
