@@ -21,7 +21,7 @@ type answer struct {
 	location    string        // empty: none
 	retryAfter  time.Duration // 0: none
 	replayed    bool
-	body        string
+	body        []byte
 }
 
 // render writes the answer in payload 2.0, headers in the order of their names.
@@ -49,7 +49,7 @@ const usualHead = 300
 // jsonAnswer renders a success.
 func jsonAnswer(status int, body any) (answer, error) {
 	text, err := marshal(body)
-	return answer{status: status, contentType: "application/json", body: string(text)}, err
+	return answer{status: status, contentType: "application/json", body: text}, err
 }
 
 // marshal renders without the escapes that HTML would need, and without a newline.
@@ -107,7 +107,7 @@ func problem(e *booking.Error, requestID string) answer {
 		return problem(booking.ErrInternal, requestID)
 	}
 	return answer{
-		status: status, contentType: "application/problem+json", retryAfter: e.RetryAfter, body: string(append(body, '}')),
+		status: status, contentType: "application/problem+json", retryAfter: e.RetryAfter, body: append(body, '}'),
 	}
 }
 

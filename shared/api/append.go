@@ -15,7 +15,7 @@ const (
 )
 
 // appendText writes a text as a JSON string.
-func appendText(to []byte, text string, d dialect) []byte {
+func appendText[T string | []byte](to []byte, text T, d dialect) []byte {
 	to = append(to, '"')
 	from := 0
 	for i := 0; i < len(text); {
@@ -26,7 +26,7 @@ func appendText(to []byte, text string, d dialect) []byte {
 		}
 		r, size := rune(c), 1
 		if c >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[i:])
+			r, size = utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
 		}
 		if d.escapes(r, size) {
 			to = d.escaped(append(to, text[from:i]...), r)

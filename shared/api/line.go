@@ -4,24 +4,30 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 )
 
 // usualLine is room for a line of log or of metrics.
 const usualLine = 1024
 
-// end writes the one line of log and the one line of metrics, one after the other into
-// the same memory.
+// paper is what lines are put together on, one after the other.
+var paper = sync.Pool{New: func() any { return new(make([]byte, 0, usualLine)) }}
+
+// end writes the one line of log and the one line of metrics.
 func (c *call) end(ctx context.Context) {
 	now := time.Now()
 	var digits [24]byte
 	millis := appendMillis(digits[:0], now.Sub(c.began))
-	line := make([]byte, 0, usualLine)
+	sheet := paper.Get().(*[]byte)
+	defer paper.Put(sheet)
+	line := *sheet
 	if level := c.level(); c.edge.log.Enabled(ctx, level) {
-		line = c.appendLog(line, now, level, millis)
+		line = c.appendLog(line[:0], now, level, millis)
 		_, _ = c.edge.lines.Write(line) // there is nowhere else to tell of it
 	}
 	line = c.appendMetrics(line[:0], now, millis)
+	*sheet = line
 	if _, err := c.edge.metrics.Write(line); err != nil {
 		c.edge.log.Error("metrics", "error", err.Error())
 	}
