@@ -59,7 +59,7 @@ func (c *call) fail(err error, late *booking.Error) *booking.Error {
 	told, ok := errors.AsType[*booking.Error](err)
 	switch {
 	case ok:
-		if told.Unwrap() == nil && err.Error() == told.Error() {
+		if told.Unwrap() == nil && (err == error(told) || err.Error() == told.Error()) { //nolint:errorlint // what wraps it is asked for its text
 			c.inner = nil // the code says it all
 		}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

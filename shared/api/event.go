@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"stayhold/shared/booking"
 )
@@ -36,7 +35,7 @@ type entry struct {
 }
 
 // usualMembers is room for what is read of an object.
-const usualMembers = 4
+const usualMembers = 2
 
 func (m members) last(name string) (entry, bool) {
 	for _, one := range slices.Backward(m) {
@@ -96,12 +95,9 @@ func decodeEvent(payload []byte, claim string) event {
 }
 
 // is compares names as encoding/json does where none is spelled exactly so. The wanted one
-// begins with a small letter, and nearly all others with another one.
+// is ASCII, and no name that is as good as it is shorter.
 func is(name, wanted string) bool {
-	if len(name) < len(wanted) || name[0] < utf8.RuneSelf && name[0]|' ' != wanted[0] {
-		return false
-	}
-	return name == wanted || strings.EqualFold(name, wanted)
+	return len(name) >= len(wanted) && strings.EqualFold(name, wanted)
 }
 
 // readText reads a string. What is none changes nothing.
