@@ -21,7 +21,7 @@ type event struct {
 	text       string // the body as it came
 	base64     bool
 	requestID  string
-	claims     members // of the token: the one that bears the user's id
+	claims     members // of the token: only the one that bears the user's id
 }
 
 // members are those of an object whose names are anybody's, in their order. Of several
@@ -49,7 +49,7 @@ func (m members) last(name string) (entry, bool) {
 // decodeEvent takes what can be taken. A payload that is no event at all bears no
 // identity either, and is answered so. Names are taken in any case, and what stands twice
 // is taken as encoding/json takes it: objects are merged, of other values the last counts.
-// claim is the one that is read.
+// claim names the one that bears the user's id.
 func decodeEvent(payload []byte, claim string) event {
 	var e event
 	s := scanner{text: string(payload)}
@@ -174,8 +174,8 @@ func (s *scanner) claims(wanted string) (list members) {
 	return list
 }
 
-// header is one of headersRead. It joins every spelling of a header by commas, as repeated lines are joined
-// before they get here. given says whether there was one at all.
+// header joins every spelling of a header by commas, as repeated lines are joined before
+// they get here. It is one of headersRead. given says whether there was one at all.
 func (e event) header(name string) (value string, given bool) {
 	seen := map[string]bool{}
 	for _, one := range slices.Backward(e.headers) {
@@ -193,13 +193,12 @@ func (e event) header(name string) (value string, given bool) {
 }
 
 // user reads the identity that the authorizer found in the token.
-func (e event) user(claim string) (int64, error) {
-	one, ok := e.claims.last(claim)
-	if !ok || one.kind == 'n' {
+func (e event) user() (int64, error) {
+	if len(e.claims) == 0 || e.claims[len(e.claims)-1].kind == 'n' {
 		return 0, booking.ErrUnauthenticated
 	}
 	// The text of what is no string is no id either.
-	id, ok := parseID(one.text)
+	id, ok := parseID(e.claims[len(e.claims)-1].text)
 	if !ok {
 		return 0, booking.ErrInvalidSubject
 	}

@@ -79,7 +79,7 @@ func (e *Edge) post(function, template string, read decode) lambda.Handler {
 // body, 400 key. Last comes an id in the path that can be nobody's: no key can have
 // been used with it.
 func (e *Edge) check(c *call, ev event, template string, read decode) (r request, body decoded, err error) {
-	if r.user, err = ev.user(e.claim); err != nil {
+	if r.user, err = ev.user(); err != nil {
 		return r, body, err
 	}
 	c.userID = r.user

@@ -101,7 +101,7 @@ func sameEvent(t *testing.T, payload []byte) {
 		sameHeader(t, payload, name, got, want.header(name))
 	}
 	for _, claim := range []string{"sub", "custom:uid", "", "é", "\ufffd"} {
-		user, err := decodeEvent(payload, claim).user(claim)
+		user, err := decodeEvent(payload, claim).user()
 		theirs, fault := want.user(claim)
 		if user != theirs || !errors.Is(err, fault) {
 			t.Errorf("%.2000q: claim %q is read as %d, %v, and by the library as %d, %v", payload, claim, user, err, theirs, fault)

@@ -58,7 +58,7 @@ func (e *Edge) Query(q Reads) lambda.Handler {
 				}
 				c.route = ev.routeKey
 				if ev.routeKey != healthRoute {
-					user, err := ev.user(e.claim)
+					user, err := ev.user()
 					if err != nil {
 						return answer{}, err
 					}
