@@ -183,7 +183,7 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "explain", answer{Body: string(out)})
+	golden(t, "explain", response{Body: string(out)})
 	o.story.GateFault = errors.New("refused")
 	out, err = newBench().Admin(o).Invoke(context.Background(), []byte(`{"action":"explain","bookingId":12}`))
 	var got object

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -15,26 +14,42 @@ import (
 	"stayhold/shared/booking"
 )
 
-// answer is an HTTP answer in payload 2.0.
+// answer is an HTTP answer.
 type answer struct {
-	Status  int               `json:"statusCode"`
-	Headers map[string]string `json:"headers"`
-	Body    string            `json:"body"`
-	Base64  bool              `json:"isBase64Encoded"`
+	status      int
+	contentType string
+	location    string        // empty: none
+	retryAfter  time.Duration // 0: none
+	replayed    bool
+	body        []byte
 }
 
-func newAnswer(status int, contentType string, body []byte) answer {
-	return answer{Status: status, Body: string(body), Headers: map[string]string{
-		"Content-Type":           contentType,
-		"X-Content-Type-Options": "nosniff",
-		"Cache-Control":          "no-store",
-	}}
+// render writes the answer in payload 2.0, headers in the order of their names.
+func (a answer) render() []byte {
+	to := make([]byte, 0, len(a.body)+len(a.body)/2+usualHead)
+	to = strconv.AppendInt(append(to, `{"statusCode":`...), int64(a.status), 10)
+	to = appendText(append(to, `,"headers":{"Cache-Control":"no-store","Content-Type":`...), a.contentType, asHTML)
+	if a.replayed {
+		to = append(to, `,"Idempotency-Replayed":"true"`...)
+	}
+	if a.location != "" {
+		to = appendText(append(to, `,"Location":`...), a.location, asHTML)
+	}
+	if a.retryAfter > 0 {
+		seconds := int64(math.Ceil(a.retryAfter.Seconds()))
+		to = append(strconv.AppendInt(append(to, `,"Retry-After":"`...), seconds, 10), '"')
+	}
+	to = appendText(append(to, `,"X-Content-Type-Options":"nosniff"},"body":`...), a.body, asHTML)
+	return append(to, `,"isBase64Encoded":false}`...)
 }
+
+// usualHead is room for all but the body.
+const usualHead = 300
 
 // jsonAnswer renders a success.
 func jsonAnswer(status int, body any) (answer, error) {
 	text, err := marshal(body)
-	return newAnswer(status, "application/json", text), err
+	return answer{status: status, contentType: "application/json", body: text}, err
 }
 
 // marshal renders without the escapes that HTML would need, and without a newline.
@@ -75,53 +90,69 @@ func problem(e *booking.Error, requestID string) answer {
 	if !known || e.Kind == booking.Internal {
 		status, e = http.StatusInternalServerError, booking.ErrInternal
 	}
-	head := struct {
-		Type      string `json:"type"`
-		Title     string `json:"title"`
-		Status    int    `json:"status"`
-		Detail    string `json:"detail"`
-		Code      string `json:"code"`
-		Retryable bool   `json:"retryable"`
-		RequestID string `json:"requestId"`
-	}{
-		"/problems/" + strings.ToLower(strings.ReplaceAll(e.Code, "_", "-")), title(e.Code),
-		status, e.Detail, e.Code, retryable(e), requestID,
-	}
-	text, err := marshal(head)
-	if err == nil {
-		text, err = withMembers(text, e.Members)
-	}
+	body := make([]byte, 0, usualProblem)
+	body = appendWords(append(body, `{"type":"/problems/`...), e.Code, '-')
+	body = append(body, `","title":"`...)
+	title := len(body)
+	body = appendWords(body, e.Code, ' ')
+	body[title] = e.Code[0] // SOLD_OUT is "Sold out"
+	body = strconv.AppendInt(append(body, `","status":`...), int64(status), 10)
+	body = appendText(append(body, `,"detail":`...), e.Detail, asJSON)
+	body = appendText(append(body, `,"code":`...), e.Code, asJSON)
+	body = strconv.AppendBool(append(body, `,"retryable":`...), retryable(e))
+	body = appendText(append(body, `,"requestId":`...), requestID, asJSON)
+	body, err := appendMembers(body, e.Members)
 	if err != nil {
 		// Strings, a number and a boolean always render: only a member cannot.
 		return problem(booking.ErrInternal, requestID)
 	}
-	a := newAnswer(status, "application/problem+json", text)
-	a.retryAfter(e.RetryAfter)
-	return a
+	return answer{
+		status: status, contentType: "application/problem+json", retryAfter: e.RetryAfter, body: append(body, '}'),
+	}
 }
 
-// withMembers writes members at the end of an object that has some already.
-func withMembers(object []byte, members map[string]any) ([]byte, error) {
-	names := make([]string, 0, len(members))
+// usualProblem is room for a problem with a member or two.
+const usualProblem = 512
+
+// appendWords writes a code in small letters, with a gap between its words.
+func appendWords(to []byte, code string, gap byte) []byte {
+	for _, c := range []byte(code) {
+		switch {
+		case c == '_':
+			c = gap
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		to = append(to, c)
+	}
+	return to
+}
+
+// appendMembers writes members behind those that an object has already.
+func appendMembers(to []byte, members map[string]any) ([]byte, error) {
+	names := make([]string, 0, 4)
 	for name := range members {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		one, err := marshal(map[string]any{name: plain(members[name])})
-		if err != nil {
-			return nil, err
+		to = append(appendText(append(to, ','), name, asJSON), ':')
+		switch v := members[name].(type) {
+		case time.Time:
+			to = appendInstant(to, v)
+		case int64:
+			to = strconv.AppendInt(to, v, 10)
+		case string:
+			to = appendText(to, v, asJSON)
+		default:
+			text, err := marshal(plain(v))
+			if err != nil {
+				return nil, err
+			}
+			to = append(to, text...)
 		}
-		object = append(object[:len(object)-1], ',')
-		object = append(object, one[1:]...)
 	}
-	return object, nil
-}
-
-func (a answer) retryAfter(d time.Duration) {
-	if d > 0 {
-		a.Headers["Retry-After"] = strconv.Itoa(int(math.Ceil(d.Seconds())))
-	}
+	return to, nil
 }
 
 // plain puts times, money and violations into their form on the wire, at any depth. A
@@ -154,12 +185,14 @@ func plain(v any) any {
 	return v
 }
 
+const milliseconds = "2006-01-02T15:04:05.000Z"
+
 // instant is RFC 3339 in UTC with milliseconds, or nil for no time at all.
 func instant(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
-	text := t.UTC().Format("2006-01-02T15:04:05.000Z")
+	text := t.UTC().Format(milliseconds)
 	return &text
 }
 

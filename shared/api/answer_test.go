@@ -47,7 +47,7 @@ func TestGoldenAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench()
 			run := func() (booking.Result, error) { return c.result, c.err }
-			var a answer
+			var a response
 			ev := post(c.path, c.body)
 			switch c.path {
 			case reservePath:
@@ -84,7 +84,7 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 		503: {booking.ErrUnavailable, booking.ErrCommitResultUnknown},
 	} {
 		for _, e := range errs {
-			a := problem(e, "req-1")
+			a := received(t, problem(e, "req-1").render())
 			body := a.told(t)
 			if a.Status != status || body["status"] != float64(status) || a.Headers["Content-Type"] != "application/problem+json" {
 				t.Errorf("%s: %d %s", e.Code, a.Status, a.Body)
@@ -102,7 +102,7 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 }
 
 func TestProblemSurvivesAMemberThatCannotBeRendered(t *testing.T) {
-	want(t, problem(booking.ErrSoldOut.With("x", func() {}), "r"), 500, "INTERNAL")
+	want(t, received(t, problem(booking.ErrSoldOut.With("x", func() {}), "r").render()), 500, "INTERNAL")
 }
 
 func TestAPanicIsAnswered(t *testing.T) {
@@ -132,7 +132,7 @@ func TestTheStepsTimeEndsBeforeTheFunctions(t *testing.T) {
 	if err != nil || ctx.Err() != nil {
 		t.Fatal(err, ctx.Err())
 	}
-	var a answer
+	var a response
 	if err := json.Unmarshal(out, &a); err != nil {
 		t.Fatal(err)
 	}

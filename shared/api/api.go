@@ -11,7 +11,7 @@
 //
 // When a step fails half way, panics, or the time is nearly up, the caller gets a 500
 // or 503 and may repeat the request. Nothing is kept between invocations but the
-// mark that the first one is over.
+// mark that the first one is over, and the paper that lines are written on.
 package api
 
 import (
@@ -46,7 +46,9 @@ type Edge struct {
 	recaller  booking.Recaller
 	namespace string
 	log       *slog.Logger
+	lines     io.Writer // where the log goes
 	metrics   io.Writer
+	watched   string // what every line of metrics says of itself
 	warm      atomic.Bool
 }
 
@@ -61,9 +63,10 @@ func New(o Options) *Edge {
 	if o.Metrics == nil {
 		o.Metrics = os.Stdout
 	}
+	log, lines := newLog(o.Log, o.LogLevel)
 	return &Edge{
 		claim: o.UserIDClaim, recaller: o.Recaller, namespace: o.Namespace,
-		log: newLog(o.Log, o.LogLevel), metrics: o.Metrics,
+		log: log, lines: lines, metrics: &oneByOne{Writer: o.Metrics}, watched: ofEveryCall(o.Namespace),
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // steps counts how often a step ran, whichever it was.
-func steps(b bench, ran *int) map[string]func(object) answer {
+func steps(b bench, ran *int) map[string]func(object) response {
 	count := func() (booking.Result, error) { *ran++; return booking.Result{Booking: sample()}, nil }
 	handlers := map[string]interface {
 		Invoke(context.Context, []byte) ([]byte, error)
@@ -24,9 +24,9 @@ func steps(b bench, ran *int) map[string]func(object) answer {
 		completePath: b.Complete(func(context.Context, booking.CompleteCommand) (booking.Result, error) { return count() }),
 		cancelPath:   b.Cancel(func(context.Context, booking.Cancellation) (booking.Result, error) { return count() }),
 	}
-	out := map[string]func(object) answer{}
+	out := map[string]func(object) response{}
 	for path, h := range handlers {
-		out[path] = func(ev object) answer { return invoke(&testing.T{}, h, ev) }
+		out[path] = func(ev object) response { return invoke(&testing.T{}, h, ev) }
 	}
 	return out
 }

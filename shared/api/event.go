@@ -1,9 +1,8 @@
 package api
 
 import (
-	"encoding/json"
-	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,68 +12,193 @@ import (
 // event is what is read of an HTTP API event, payload 2.0. Members of another type
 // than expected are left out: what then is missing decides the answer.
 type event struct {
-	RouteKey       string            `json:"routeKey"`
-	RawPath        string            `json:"rawPath"`
-	RawQuery       string            `json:"rawQueryString"`
-	Headers        map[string]string `json:"headers"`
-	Query          map[string]string `json:"queryStringParameters"`
-	PathParameters map[string]string `json:"pathParameters"`
-	Body           string            `json:"body"`
-	Base64         bool              `json:"isBase64Encoded"`
-	Context        struct {
-		RequestID  string          `json:"requestId"`
-		Authorizer json.RawMessage `json:"authorizer"`
-	} `json:"requestContext"`
+	routeKey   string
+	rawPath    string
+	rawQuery   string
+	headers    members // those of headersRead
+	parameters members // of the query; nil: there are none, and the raw query is read
+	path       members
+	text       string // the body as it came
+	base64     bool
+	requestID  string
+	claims     members // of the token: only the one that bears the user's id
+}
+
+// members are those of an object whose names are anybody's, in their order. Of several
+// with one name the last counts.
+type members []entry
+
+type entry struct {
+	name string
+	text string // of a string: what it means
+	kind byte   // the first of its spelling
+}
+
+// usualMembers is room for what is read of an object.
+const usualMembers = 2
+
+func (m members) last(name string) (entry, bool) {
+	for _, one := range slices.Backward(m) {
+		if one.name == name {
+			return one, true
+		}
+	}
+	return entry{}, false
 }
 
 // decodeEvent takes what can be taken. A payload that is no event at all bears no
-// identity either, and is answered so.
-func decodeEvent(payload []byte) event {
+// identity either, and is answered so. Names are taken in any case, and what stands twice
+// is taken as encoding/json takes it: objects are merged, of other values the last counts.
+// claim names the one that bears the user's id.
+func decodeEvent(payload []byte, claim string) event {
 	var e event
-	if err := json.Unmarshal(payload, &e); err != nil {
-		var mistyped *json.UnmarshalTypeError
-		if !errors.As(err, &mistyped) {
-			return event{}
+	s := scanner{text: string(payload)}
+	s.object(func(name string) {
+		switch {
+		case is(name, "routeKey"):
+			s.readText(&e.routeKey)
+		case is(name, "rawPath"):
+			s.readText(&e.rawPath)
+		case is(name, "rawQueryString"):
+			s.readText(&e.rawQuery)
+		case is(name, "headers"):
+			e.headers = s.members(e.headers, isRead)
+		case is(name, "queryStringParameters"):
+			e.parameters = s.members(e.parameters, anyName)
+		case is(name, "pathParameters"):
+			e.path = s.members(e.path, anyName)
+		case is(name, "body"):
+			s.readText(&e.text)
+		case is(name, "isBase64Encoded"):
+			if spelled := s.value(); spelled == "true" || spelled == "false" {
+				e.base64 = spelled == "true"
+			}
+		case is(name, "requestContext"):
+			s.object(func(name string) {
+				switch {
+				case is(name, "requestId"):
+					s.readText(&e.requestID)
+				case is(name, "authorizer"):
+					e.claims = s.claims(claim)
+				default:
+					s.value()
+				}
+			})
+		default:
+			s.value()
 		}
+	})
+	if !s.whole() {
+		return event{}
 	}
 	return e
 }
 
-// header joins every spelling of a header by commas, as repeated lines are joined
-// before they get here. given says whether there was one at all.
+// is compares names as encoding/json does where none is spelled exactly so. The wanted one
+// is ASCII, and no name that is as good as it is shorter.
+func is(name, wanted string) bool {
+	return len(name) >= len(wanted) && strings.EqualFold(name, wanted)
+}
+
+// readText reads a string. What is none changes nothing.
+func (s *scanner) readText(to *string) {
+	if s.next() == '"' {
+		*to = unquoted(s.quoted())
+	} else {
+		s.value()
+	}
+}
+
+// headersRead are the headers that anything here asks for.
+var headersRead = []string{contentType, contentEncoding, idempotencyKey}
+
+const (
+	contentType     = "content-type"
+	contentEncoding = "content-encoding"
+	idempotencyKey  = "idempotency-key"
+)
+
+func isRead(header string) bool {
+	return slices.ContainsFunc(headersRead, func(wanted string) bool { return is(header, wanted) })
+}
+
+func anyName(string) bool { return true }
+
+// members reads the wanted ones of an object behind what had been read of another one.
+// Null empties the list, and what is neither changes nothing.
+func (s *scanner) members(list members, wanted func(name string) bool) members {
+	switch s.next() {
+	case 'n':
+		s.value()
+		return nil
+	case '{':
+		if list == nil {
+			list = make(members, 0, usualMembers)
+		}
+	}
+	s.object(func(name string) {
+		if !wanted(name) {
+			s.value()
+			return
+		}
+		one := entry{name: name, kind: s.next()}
+		s.readText(&one.text)
+		list = append(list, one)
+	})
+	return list
+}
+
+// claims reads a claim of an authorizer. One that is not as expected anywhere has found nobody.
+func (s *scanner) claims(wanted string) (list members) {
+	good := true
+	s.object(func(name string) {
+		if !is(name, "jwt") {
+			s.value()
+			return
+		}
+		nothing := s.next() == 'n'
+		object := s.object(func(name string) {
+			if !is(name, "claims") {
+				s.value()
+				return
+			}
+			first := s.next()
+			good = good && (first == '{' || first == 'n')
+			list = s.members(list, func(name string) bool { return name == wanted })
+		})
+		good = good && (object || nothing)
+	})
+	if !good {
+		return nil
+	}
+	return list
+}
+
+// header joins every spelling of a header by commas, as repeated lines are joined before
+// they get here. It is one of headersRead. given says whether there was one at all.
 func (e event) header(name string) (value string, given bool) {
-	for k, v := range e.Headers {
-		if !strings.EqualFold(k, name) {
+	seen := map[string]bool{}
+	for _, one := range slices.Backward(e.headers) {
+		if !is(one.name, name) || seen[one.name] {
 			continue
 		}
+		seen[one.name] = true
 		if given {
-			value += ","
+			value = "," + value
 		}
-		value += v
+		value = one.text + value
 		given = true
 	}
 	return strings.Trim(value, " \t"), given
 }
 
 // user reads the identity that the authorizer found in the token.
-func (e event) user(claim string) (int64, error) {
-	var authorizer struct {
-		JWT struct {
-			Claims map[string]json.RawMessage `json:"claims"`
-		} `json:"jwt"`
-	}
-	if json.Unmarshal(e.Context.Authorizer, &authorizer) != nil {
+func (e event) user() (int64, error) {
+	if len(e.claims) == 0 || e.claims[len(e.claims)-1].kind == 'n' {
 		return 0, booking.ErrUnauthenticated
 	}
-	raw, ok := authorizer.JWT.Claims[claim]
-	if !ok || string(raw) == "null" {
-		return 0, booking.ErrUnauthenticated
-	}
-	var text string
-	if json.Unmarshal(raw, &text) != nil {
-		return 0, booking.ErrInvalidSubject
-	}
-	id, ok := parseID(text)
+	// The text of what is no string is no id either.
+	id, ok := parseID(e.claims[len(e.claims)-1].text)
 	if !ok {
 		return 0, booking.ErrInvalidSubject
 	}
@@ -84,9 +208,10 @@ func (e event) user(claim string) (int64, error) {
 // pathID reads one id of the path: from the parameters, or else from the raw path,
 // which may begin with the stage. template is "/bookings/{bookingId}/cancel".
 func (e event) pathID(template, name string) (int64, bool) {
-	text, ok := e.PathParameters[name]
+	given, ok := e.path.last(name)
+	text := given.text
 	if !ok {
-		text = fromPath(template, e.RawPath, name)
+		text = fromPath(template, e.rawPath, name)
 	}
 	text, err := url.PathUnescape(text)
 	if err != nil {
@@ -110,13 +235,13 @@ func fromPath(template, path, name string) string {
 // query reads one parameter. Repeated ones come joined by commas and so are no number
 // and no status.
 func (e event) query(name string) (value string, given bool) {
-	if e.Query == nil && e.RawQuery != "" {
+	if e.parameters == nil && e.rawQuery != "" {
 		// Parameters that cannot be decoded are left out, as API Gateway does.
-		values, _ := url.ParseQuery(e.RawQuery)
+		values, _ := url.ParseQuery(e.rawQuery)
 		return strings.Join(values[name], ","), values.Has(name)
 	}
-	value, given = e.Query[name]
-	return value, given
+	one, given := e.parameters.last(name)
+	return one.text, given
 }
 
 // parseID reads a positive int64 in plain decimal: digits only, no leading zero.

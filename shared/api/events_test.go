@@ -61,7 +61,7 @@ func TestSampleEvents(t *testing.T) {
 			if err != nil {
 				t.Fatalf("function error: %v", err)
 			}
-			var a answer
+			var a response
 			if err := json.Unmarshal(out, &a); err != nil || a.Status >= 300 {
 				t.Errorf("%v %s", err, out)
 			}

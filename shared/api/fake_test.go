@@ -91,7 +91,27 @@ func claims(value any) func(object) {
 	}
 }
 
-func invoke(t *testing.T, h lambda.Handler, event any) answer {
+// response is an answer as API Gateway reads it.
+type response struct {
+	Status  int               `json:"statusCode"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
+	Base64  bool              `json:"isBase64Encoded"`
+}
+
+// received reads an answer, which has to be written as encoding/json writes it.
+func received(t *testing.T, out []byte) (a response) {
+	t.Helper()
+	if err := json.Unmarshal(out, &a); err != nil {
+		t.Fatalf("not an answer: %s", out)
+	}
+	if plain, err := json.Marshal(a); err != nil || !bytes.Equal(plain, out) {
+		t.Errorf("%v\nwritten %s\nand by the library %s", err, out, plain)
+	}
+	return a
+}
+
+func invoke(t *testing.T, h lambda.Handler, event any) response {
 	t.Helper()
 	payload, ok := event.([]byte)
 	if !ok {
@@ -104,15 +124,11 @@ func invoke(t *testing.T, h lambda.Handler, event any) answer {
 	if err != nil {
 		t.Fatalf("function error: %v", err)
 	}
-	var a answer
-	if err := json.Unmarshal(out, &a); err != nil {
-		t.Fatalf("not an answer: %s", out)
-	}
-	return a
+	return received(t, out)
 }
 
 // told is an answer's body.
-func (a answer) told(t *testing.T) object {
+func (a response) told(t *testing.T) object {
 	t.Helper()
 	var body object
 	if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
@@ -121,13 +137,13 @@ func (a answer) told(t *testing.T) object {
 	return body
 }
 
-func (a answer) code(t *testing.T) string {
+func (a response) code(t *testing.T) string {
 	t.Helper()
 	code, _ := a.told(t)["code"].(string)
 	return code
 }
 
-func want(t *testing.T, a answer, status int, code string) {
+func want(t *testing.T, a response, status int, code string) {
 	t.Helper()
 	if a.Status != status || code != "" && a.code(t) != code {
 		t.Errorf("got %d %s\nwant %d %s", a.Status, a.Body, status, code)
@@ -150,7 +166,7 @@ func sample() booking.Booking {
 }
 
 // golden compares with testdata/<name>; UPDATE_GOLDEN=1 writes it.
-func golden(t *testing.T, name string, a answer) {
+func golden(t *testing.T, name string, a response) {
 	t.Helper()
 	var text bytes.Buffer
 	body := a.Body

@@ -50,7 +50,8 @@ var told = []string{
 	"UNSUPPORTED_MEDIA_TYPE",
 }
 
-// Whatever the event is, its answer is a success of a checked command or one of the documented errors.
+// Whatever the event is, it is read as encoding/json reads it, and its answer is a success of a checked command or one of
+// the documented errors.
 func FuzzEvent(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
@@ -62,6 +63,9 @@ func FuzzEvent(f *testing.F) {
 	f.Add(seed)
 	f.Add([]byte(`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":7}}}}}`))
 	f.Add([]byte(`{"headers":[],"body":7,"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"7"}}}}}`))
+	for _, seed := range strange {
+		f.Add([]byte(seed))
+	}
 	e := New(Options{Recaller: &recaller{}, Log: io.Discard, Metrics: io.Discard})
 	mistaken := func(user, id int64) {
 		if user <= 0 || id <= 0 {
@@ -91,6 +95,8 @@ func FuzzEvent(f *testing.F) {
 		e.Query(&reader{}),
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
+		sameSyntax(t, string(payload))
+		sameEvent(t, payload)
 		servertest.Cost(t, dear, func() {
 			for _, h := range handlers {
 				a := invoke(t, h, payload)
@@ -232,7 +238,7 @@ func FuzzIdempotencyKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		servertest.Cost(t, dear, func() {
 			of := func(text string) (string, error) {
-				return event{Headers: map[string]string{"Idempotency-Key": text}}.idempotencyKey()
+				return event{headers: members{{name: "Idempotency-Key", text: text}}}.key()
 			}
 			key, err := of(header)
 			bare := strings.Trim(header, " \t")
@@ -260,7 +266,7 @@ func FuzzCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, id int64) {
 		read := func(text string) (booking.Page, error) {
 			f := &faults{}
-			page := event{Query: map[string]string{"cursor": text}}.page(f)
+			page := event{parameters: members{{name: "cursor", text: text}}}.page(f)
 			return page, f.err()
 		}
 		if page, err := read(text); err == nil && (page.Cursor < 1 || *cursor(page.Cursor) != text || page.Limit != defaultLimit) {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,17 +20,17 @@ const pendingAfter = 2 * time.Second
 func (e *Edge) respond(ctx context.Context, payload []byte, function, route string, late *booking.Error,
 	run func(context.Context, *call, event) (answer, error),
 ) ([]byte, error) {
-	ev := decodeEvent(payload)
-	c := e.begin(ctx, function, route, ev.Context.RequestID)
+	ev := decodeEvent(payload, e.claim)
+	c := e.begin(ctx, function, route, ev.requestID)
 	limited, cancel := withinTime(ctx)
 	defer cancel()
 	a, err := guarded(limited, c, ev, run)
 	if err != nil {
 		a = problem(c.fail(err, late), c.requestID)
 	}
-	c.status = a.Status
+	c.status = a.status
 	c.end(ctx)
-	return json.Marshal(a)
+	return a.render(), nil
 }
 
 func guarded(ctx context.Context, c *call, ev event, run func(context.Context, *call, event) (answer, error)) (a answer, err error) {
@@ -80,14 +79,14 @@ func (e *Edge) post(function, template string, read decode) lambda.Handler {
 // body, 400 key. Last comes an id in the path that can be nobody's: no key can have
 // been used with it.
 func (e *Edge) check(c *call, ev event, template string, read decode) (r request, body decoded, err error) {
-	if r.user, err = ev.user(e.claim); err != nil {
+	if r.user, err = ev.user(); err != nil {
 		return r, body, err
 	}
 	c.userID = r.user
 	if body, err = decodeBody(ev, read); err != nil {
 		return r, body, err
 	}
-	key, err := ev.idempotencyKey()
+	key, err := ev.key()
 	if err != nil {
 		return r, body, err
 	}
@@ -151,9 +150,7 @@ func (c *call) conclude(template string, o outcome) (answer, error) {
 			c.code = pendingCode
 		}
 	}
-	if o.replayed {
-		a.Headers["Idempotency-Replayed"] = "true"
-	}
+	a.replayed = o.replayed
 	return a, nil
 }
 
@@ -167,10 +164,10 @@ func success(template string, r booking.Result) (answer, error) {
 	}
 	a, err := jsonAnswer(status, renderBooking(r.Booking))
 	if template == reservePath {
-		a.Headers["Location"] = "/bookings/" + strconv.FormatInt(r.Booking.ID, 10)
+		a.location = "/bookings/" + strconv.FormatInt(r.Booking.ID, 10)
 	}
 	if r.Pending {
-		a.retryAfter(pendingAfter)
+		a.retryAfter = pendingAfter
 	}
 	return a, err
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -55,10 +54,10 @@ func (v *value) pointerTo(name string) string {
 // parse reads exactly one JSON value in UTF-8. Errors: ErrInvalidJSON,
 // ErrDuplicateField, ErrInvalidRequest (too deep).
 func parse(body []byte) (*value, error) {
-	if !utf8.Valid(body) || !json.Valid(body) {
+	p := &parser{body: string(body)}
+	if !utf8.Valid(body) || !wellFormed(p.body) {
 		return nil, booking.ErrInvalidJSON
 	}
-	p := &parser{body: string(body)}
 	v := &value{}
 	return v, p.value(v, 0)
 }
@@ -119,11 +118,7 @@ func (p *parser) quoted() (raw, text string, err error) {
 	}
 	p.at++
 	raw = p.body[from:p.at]
-	if text = raw[1 : len(raw)-1]; !plain {
-		if json.Unmarshal([]byte(raw), &text) != nil {
-			return raw, "", booking.ErrInvalidJSON
-		}
-	}
+	text = unquoted(raw, plain)
 	return raw, text, intact(text)
 }
 

@@ -18,10 +18,10 @@ const (
 	recallTries = 3
 )
 
-// idempotencyKey reads the header: "" when there is none. The quoted and the bare
+// key reads the Idempotency-Key: "" when there is none. The quoted and the bare
 // spelling of a key are one key. ErrInvalidIdempotencyKey.
-func (e event) idempotencyKey() (string, error) {
-	text, given := e.header("idempotency-key")
+func (e event) key() (string, error) {
+	text, given := e.header(idempotencyKey)
 	if !given {
 		return "", nil
 	}

@@ -7,23 +7,38 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
 
-// newLog makes the process's log, one JSON object a line. Without a writer that is
-// stderr, and what the runtime and the libraries print becomes lines of it.
-func newLog(w io.Writer, level slog.Level) *slog.Logger {
+// newLog makes the process's log, one JSON object a line, and gives what the lines are
+// written to. Without a writer that is stderr, and what the runtime and the libraries
+// print becomes lines of it.
+func newLog(w io.Writer, level slog.Level) (*slog.Logger, io.Writer) {
 	own := w == nil
 	if own {
 		w = os.Stderr
 	}
+	w = &oneByOne{Writer: w}
 	log := slog.New(slog.NewJSONHandler(escaping{w}, &slog.HandlerOptions{Level: level}))
 	if own {
 		slog.SetDefault(log)
 		slog.SetLogLoggerLevel(slog.LevelError) // they print little, and mostly last words
 	}
-	return log
+	return log, w
+}
+
+// oneByOne has each line written by itself, whoever writes.
+type oneByOne struct {
+	io.Writer
+	mu sync.Mutex
+}
+
+func (w *oneByOne) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Writer.Write(line)
 }
 
 // escaping writes JSON, and escapes the control characters that JSON may leave as they

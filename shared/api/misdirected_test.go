@@ -106,7 +106,7 @@ func TestEventWithoutClaimsIsOur401(t *testing.T) {
 	wantRefusal := func(name, event string) {
 		t.Helper()
 		out, err := handlers[name].Invoke(context.Background(), []byte(event))
-		var a answer
+		var a response
 		if err != nil || json.Unmarshal(out, &a) != nil || a.Status != 401 || !strings.Contains(a.Body, `"code":"UNAUTHENTICATED"`) ||
 			a.Headers["Content-Type"] != "application/problem+json" {
 			t.Errorf("%s of %.160s: %s %v", name, event, out, err)

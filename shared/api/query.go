@@ -51,14 +51,14 @@ func (e *Edge) Query(q Reads) lambda.Handler {
 	return handler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		return e.respond(ctx, payload, "query", "", booking.ErrUnavailable,
 			func(ctx context.Context, c *call, ev event) (answer, error) {
-				run, known := reads[ev.RouteKey]
+				run, known := reads[ev.routeKey]
 				if !known {
 					c.route, c.code = "unknown", "NO_ROUTE"
 					return jsonAnswer(http.StatusNotFound, map[string]string{"message": "Not Found"})
 				}
-				c.route = ev.RouteKey
-				if ev.RouteKey != healthRoute {
-					user, err := ev.user(e.claim)
+				c.route = ev.routeKey
+				if ev.routeKey != healthRoute {
+					user, err := ev.user()
 					if err != nil {
 						return answer{}, err
 					}
@@ -190,7 +190,7 @@ func readHealth(ctx context.Context, q Reads, c *call, _ event) (answer, error) 
 	}
 	a, err := jsonAnswer(status, out)
 	if status != http.StatusOK {
-		a.retryAfter(booking.ErrUnavailable.RetryAfter)
+		a.retryAfter = booking.ErrUnavailable.RetryAfter
 	}
 	return a, err
 }

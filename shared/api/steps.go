@@ -31,7 +31,9 @@ func (e *Edge) Reserve(step Step[booking.ReserveCommand]) lambda.Handler {
 	return e.post("reserve", reservePath, func(f *faults, v *value) decoded {
 		productID := f.open(v, "productId").id("productId")
 		return decoded{
-			canonical: map[string]int64{"productId": productID},
+			canonical: struct {
+				ProductID int64 `json:"productId"`
+			}{productID},
 			run: func(ctx context.Context, r request) (booking.Result, error) {
 				return step(ctx, booking.ReserveCommand{UserID: r.user, ProductID: productID, Key: r.key})
 			},

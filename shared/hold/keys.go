@@ -13,15 +13,18 @@ type keys struct {
 	warm     string // STRING nonce of the caller that is warming, with a time to live
 }
 
-// keysOf names the keys of a product; the scripts' headers show the pattern.
+// keysOf names the keys of a product; the scripts' headers show the pattern. All are cut
+// from one text: a reserve has little else to put together.
 func keysOf(prefix string, productID int64) keys {
 	tag := prefix + "stayhold:{" + strconv.FormatInt(productID, 10) + "}:"
+	rest := tag + "product" + tag + "holds" + tag + "tokens" + tag + "marks" + tag + "bookings" + tag + "warm"
+	next := func(name string) (key string) {
+		n := len(tag) + len(name)
+		key, rest = rest[:n], rest[n:]
+		return key
+	}
 	return keys{
-		product:  tag + "product",
-		holds:    tag + "holds",
-		tokens:   tag + "tokens",
-		marks:    tag + "marks",
-		bookings: tag + "bookings",
-		warm:     tag + "warm",
+		product: next("product"), holds: next("holds"), tokens: next("tokens"),
+		marks: next("marks"), bookings: next("bookings"), warm: next("warm"),
 	}
 }

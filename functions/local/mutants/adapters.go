@@ -167,7 +167,7 @@ var edgeMutants = []mutant{
 	{
 		name:   "numeric-subject-is-a-500",
 		why:    "a number as the token's subject breaks the event's decoding, and everything is answered 500",
-		edits:  []edit{{edge + "event.go", "	if json.Unmarshal(raw, &text) != nil {\n		return 0, booking.ErrInvalidSubject\n", "	if json.Unmarshal(raw, &text) != nil {\n		return 0, booking.ErrInternal\n"}},
+		edits:  []edit{{edge + "event.go", "	if !ok {\n		return 0, booking.ErrInvalidSubject\n", "	if !ok {\n		return 0, booking.ErrInternal\n"}},
 		killer: byEdge("TestIdentity"),
 	},
 	{
