@@ -57,6 +57,14 @@ func (r *report) ratio(id, name string, s spread) {
 	r.measures = append(r.measures, measure{ID: id, Name: name, Ratio: rounded(s.median), Min: rounded(s.min), Max: rounded(s.max)})
 }
 
+// number adds a number with a unit, without a goal.
+func (r *report) number(id, name, unit string, s spread) *measure {
+	r.ratio(id, name, s)
+	m := &r.measures[len(r.measures)-1]
+	m.Unit = unit
+	return m
+}
+
 // goal adds a comparison with one. What is judged is the number as it is shown.
 func (r *report) goal(id, name string, s spread, op string, limit float64) {
 	r.ratio(id, name, s)

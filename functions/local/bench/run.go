@@ -49,6 +49,10 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"reserve", reserveGroup, false},
+		{"complete", completeGroup, false},
+		{"hot", hotGroup, false},
+		{"pooler", poolerGroup, false},
+		{"scale", scaleGroup, false},
 		{"flow", flowGroup, false},
 		{"audit", auditGroup, true},
 		{"backlog", backlogGroup, true},
