@@ -132,10 +132,11 @@ func TestParts(t *testing.T) {
 	of := func(pid, parent int, args string) harness.Process {
 		return harness.Process{PID: pid, Parent: parent, Args: args}
 	}
-	got := parts(2, []harness.Process{
-		of(5, 3, "postgres: x"), of(3, 2, "postgres -D x"), of(9, 2, "/srv/bin/ReserveFunction/bootstrap "), of(2, 0, ""), of(4, 2, "redis-server *:1"), of(7, 0, ""),
+	got := parts(1, 2, []harness.Process{
+		of(5, 3, "postgres: x"), of(3, 1, "postgres -D x"), of(9, 2, "/srv/bin/ReserveFunction/bootstrap "), of(2, 1, ""), of(4, 1, "redis-server *:1"),
+		of(7, 0, ""), of(8, 2, "payments"), of(1, 0, "bench"),
 	})
-	if len(got["postgres"]) != 2 || len(got["functions"]) != 1 || len(got["redis"]) != 1 || len(got["front"]) != 1 {
+	if len(got["postgres"]) != 2 || len(got["functions"]) != 1 || len(got["redis"]) != 1 || len(got["front"]) != 1 || len(got["simulator"]) != 1 {
 		t.Errorf("%+v", got)
 	}
 	if c := readClocks(); c.own <= 0 {

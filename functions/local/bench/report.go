@@ -65,22 +65,30 @@ func (r *report) number(id, name, unit string, s spread) *measure {
 	return m
 }
 
-// goal adds a comparison with one. What is judged is the number as it is shown.
-func (r *report) goal(id, name string, s spread, op string, limit float64) {
-	r.ratio(id, name, s)
-	m := &r.measures[len(r.measures)-1]
+// aims gives a measure its goal; 0 is none. What is judged is the number as it is shown.
+func (m *measure) aims(op string, limit float64) *measure {
+	if limit == 0 {
+		return m
+	}
+	limit = *rounded(limit)
 	met := *m.Ratio >= limit
 	if op == atMost {
 		met = *m.Ratio <= limit
 	}
 	m.Goal, m.Op, m.Met = &limit, op, &met
+	return m
+}
+
+// goal adds a comparison with one.
+func (r *report) goal(id, name string, s spread, op string, limit float64) {
+	r.number(id, name, "", s).aims(op, limit)
 }
 
 // limit adds a number with a unit that must not be exceeded, else the run fails.
 func (r *report) limit(id, name, unit string, s spread, most float64) {
-	r.goal(id, name, s, atMost, most)
-	m := &r.measures[len(r.measures)-1]
-	m.Unit, m.binding = unit, true
+	m := r.number(id, name, unit, s)
+	met := *m.Ratio <= most
+	m.Goal, m.Op, m.Met, m.binding = &most, atMost, &met, true
 }
 
 func rounded(v float64) *float64 {
@@ -113,6 +121,11 @@ func (r *report) print(to io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	return w.Flush()
+}
+
+// figuresOf are the absolute numbers of a sample.
+func figuresOf(s sample) figures {
+	return figures{PerSecond: s.perSecond(), P50Millis: p50(s), P99Millis: p99(s), CPUMillis: map[string]float64{}}
 }
 
 // details are the numbers behind the numbers.

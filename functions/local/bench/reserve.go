@@ -111,7 +111,8 @@ func (r *report) both(name string, of result) {
 		samples []sample
 	}{{of.duel.handler, of.handler}, {of.duel.floor, of.floor}} {
 		s := together(one.samples)
-		f := figures{PerSecond: s.perSecond(), P50Millis: p50(s), P99Millis: p99(s), CPUMillis: map[string]float64{"process": s.each(s.ownCPU)}}
+		f := figuresOf(s)
+		f.CPUMillis["process"] = s.each(s.ownCPU)
 		if s.cpu > 0 {
 			f.CPUMillis["all"] = s.each(s.cpu)
 		}
