@@ -105,6 +105,67 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+func TestAQuickRunJudgesNothing(t *testing.T) {
+	var r report
+	r.goal("a", "missed", spread{1.11, 1, 2}, atMost, 1.10)
+	r.amount("b", "missed too", "s", spread{3, 3, 3}).aims(atMost, 2)
+	r.amount("c", "without a goal", "s", spread{3, 3, 3}).aims(atMost, 0)
+	r.limit("d", "memory", "MiB", spread{33, 30, 33}, 32)
+	if err := r.verdict(true); err == nil || err.Error() != "goals missed: a, b, d" {
+		t.Errorf("judged: %v", err)
+	}
+	r.unjudged()
+	if err := r.verdict(true); err != nil {
+		t.Errorf("not judged: %v", err)
+	}
+}
+
+func TestDuelsWithCountedCalls(t *testing.T) {
+	var made [2]atomic.Int64
+	counting := func(i int) func(context.Context) (call, error) {
+		return func(context.Context) (call, error) {
+			return func(context.Context) error { made[i].Add(1); return nil }, nil
+		}
+	}
+	d := duel{
+		workers: 2, rounds: 3, calls: 5,
+		handler: leg{name: "few", open: counting(0)}, floor: leg{name: "many", open: counting(1), workers: 4},
+	}
+	r, err := d.fight(t.Context(), func(string, ...any) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if few, many := made[0].Load(), made[1].Load(); few != 2*(warmCalls+15) || many != 4*(warmCalls+15) || int(few+many) != d.needs() {
+		t.Errorf("%d and %d calls, %d were foreseen", few, many, d.needs())
+	}
+	for _, s := range r.floor {
+		if len(s.latencies) != 20 {
+			t.Errorf("%d calls in a round", len(s.latencies))
+		}
+	}
+}
+
+func TestEventsAreForAnybody(t *testing.T) {
+	for file, want := range map[string][]string{
+		"reserve.json":  {`"sub":"7"`, `"body":"{\"productId\":9}"`},
+		"complete.json": {`"sub":"7"`, `"rawPath":"/bookings/9/complete"`, `"path":"/bookings/9/complete"`, `"bookingId":"9"`},
+	} {
+		e, err := readEvent(filepath.Join("../../../events", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(e.of(7, 9))
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: no %s in %s", file, part, text)
+			}
+		}
+		if !json.Valid([]byte(text)) || strings.Contains(text, "idempotency-key") {
+			t.Errorf("%s: %s", file, text)
+		}
+	}
+}
+
 func TestPlayEndsWithTheFirstError(t *testing.T) {
 	failure := errors.New("it broke")
 	var calls atomic.Int64

@@ -171,8 +171,8 @@ func (m *mall) purchases(ctx context.Context) error {
 			slices.Sort(took)
 			f.StepMillis[step] = p50(sample{latencies: took})
 		}
-		m.report.number(id, name, "/s", over(all[i].samples, sample.perSecond)).aims(atLeast, one.perSecond).Figures = &f
-		m.report.number(id+"-p99", "    p99", "ms", over(all[i].samples, p99)).aims(atMost, one.p99)
+		m.report.amount(id, name, "/s", over(all[i].samples, sample.perSecond)).aims(atLeast, one.perSecond).Figures = &f
+		m.report.amount(id+"-p99", "    p99", "ms", over(all[i].samples, p99)).aims(atMost, one.p99)
 	}
 	return nil
 }
@@ -248,7 +248,7 @@ func (m *mall) refusals(ctx context.Context) error {
 		m.say("%-10s round %d of %d   %2d at a time   %7.0f refusals/s   p50 %.1f ms   p99 %.1f ms", "sold out", round+1, flowRounds, refusalsAtOne, s.perSecond(), p50(s), p99(s))
 	}
 	f := figuresOf(together(all))
-	m.report.number("refused-64", fmt.Sprintf("sold-out refusals over HTTP, %d connections", refusalsAtOne), "/s", over(all, sample.perSecond)).aims(atLeast, 3*3500).Figures = &f
+	m.report.amount("refused-64", fmt.Sprintf("sold-out refusals over HTTP, %d connections", refusalsAtOne), "/s", over(all, sample.perSecond)).aims(atLeast, 3*3500).Figures = &f
 	return nil
 }
 

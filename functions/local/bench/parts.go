@@ -91,7 +91,7 @@ func (m *mall) used(id, name string, most float64) error {
 		now, _, _ := p.Memory() // one that ends in this moment has none
 		sum += now * 1.048576
 	}
-	m.report.number(id, fmt.Sprintf("%s: %d environments", name, len(functions)), "MB", spreadOf([]float64{sum})).aims(atMost, most)
+	m.report.amount(id, fmt.Sprintf("%s: %d environments", name, len(functions)), "MB", spreadOf([]float64{sum})).aims(atMost, most)
 	return nil
 }
 

@@ -109,6 +109,9 @@ func run(ctx context.Context, c config) (err error) {
 		}
 		return err
 	}
+	if b.quick {
+		b.report.unjudged()
+	}
 	if err := b.report.print(b.out); err != nil {
 		return err
 	}

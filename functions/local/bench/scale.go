@@ -118,7 +118,7 @@ func (l *lab) crowds(ctx context.Context, b *bench, log *redis.Client, all []*de
 	}
 	for _, d := range all {
 		if len(took[d.id]) > 0 {
-			b.report.number(fmt.Sprintf("%s-%d", d.id, buyers), names[d.id], "s", spreadOf(took[d.id]))
+			b.report.amount(fmt.Sprintf("%s-%d", d.id, buyers), names[d.id], "s", spreadOf(took[d.id]))
 		}
 	}
 	var floor []float64

@@ -58,8 +58,8 @@ func (m *mall) starts(ctx context.Context) error {
 		m.say("%-10s %d buyers for %d units, the first traffic of all: %.2f s", "storm", len(m.crowd), stormUnits, took)
 		storm = append(storm, took)
 	}
-	m.report.number("storm-ready", "the stack is ready, servers up", "s", spreadOf(ready)).aims(atMost, 1)
-	m.report.number("storm-cold", fmt.Sprintf("%d buyers at once for %d units, as first traffic: the last answer", demoUsers, stormUnits), "s", spreadOf(storm)).aims(atMost, 0.6)
+	m.report.amount("storm-ready", "the stack is ready, servers up", "s", spreadOf(ready)).aims(atMost, 1)
+	m.report.amount("storm-cold", fmt.Sprintf("%d buyers at once for %d units, as first traffic: the last answer", demoUsers, stormUnits), "s", spreadOf(storm)).aims(atMost, 0.6)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (m *mall) storms(ctx context.Context) error {
 		m.say("%-10s %d buyers for %d units: %.2f s", "storm", len(m.crowd), stormUnits, took)
 		all = append(all, took)
 	}
-	m.report.number("storm-warm", "    the same, warm", "s", spreadOf(all))
+	m.report.amount("storm-warm", "    the same, warm", "s", spreadOf(all))
 	return nil
 }
 
