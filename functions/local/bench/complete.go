@@ -19,11 +19,12 @@ const (
 	// completeCalls are those of a worker and round, of a paid booking each.
 	completeCalls = 60
 	// apartCalls are those of a worker and round with Postgres apart, which takes its time.
-	apartCalls = 40
+	apartCalls = 80
 	// apart is how far away the other Postgres is: each of its answers comes so much later.
 	apart = time.Millisecond
-	// apartAtOnce are few: what is compared is waiting, and on a small machine many would wait for the processor.
-	apartAtOnce = 4
+	// apartAtOnce are as many as a small machine has processors: what is compared is how long one waits for answers, and
+	// more would wait for a processor, which a database apart has for itself.
+	apartAtOnce = 2
 	minLeft     = 5 * time.Second // of booking.Complete
 	window      = 10 * time.Minute
 )
