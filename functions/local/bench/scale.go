@@ -13,9 +13,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/redis/go-redis/v9"
 
 	"stayhold/lua"
+	"stayhold/shared/booking"
 )
 
 const (
@@ -36,7 +38,7 @@ type design struct {
 }
 
 // scaleGroup measures how long crowds of different sizes wait for the last answer, through the handlers, through the
-// bare script, and with the two usual designs.
+// bare script, and through handlers in which the two usual designs stand where the gate and the store do.
 func scaleGroup(ctx context.Context, b *bench) error {
 	l, err := openLab(ctx, b.root, filepath.Join(b.work, "scale"))
 	if err != nil {
@@ -50,8 +52,8 @@ func scaleGroup(ctx context.Context, b *bench) error {
 	all := []*design{
 		{id: "scale", name: "through the handlers", open: l.knocking},
 		{id: "scale-script", name: "the bare script", open: l.byScript},
-		{id: "scale-lock", name: "SELECT … FOR UPDATE", usual: true, open: l.byLock},
-		{id: "scale-version", name: "a version column, with retries", usual: true, open: l.byVersion},
+		{id: "scale-lock", name: "SELECT … FOR UPDATE", usual: true, open: l.inEdge(l.byLock)},
+		{id: "scale-version", name: "a version column, with retries", usual: true, open: l.inEdge(l.byVersion)},
 	}
 	for _, d := range all {
 		if err := l.gather(ctx, d); err != nil {
@@ -96,7 +98,7 @@ func (l *lab) gather(ctx context.Context, d *design) error {
 
 // crowds has the designs take turns with crowds of one size.
 func (l *lab) crowds(ctx context.Context, b *bench, log *redis.Client, all []*design, buyers, rounds, usual int) error {
-	took := map[string][]float64{}
+	took, rate := map[string][]float64{}, map[string][]float64{}
 	names := map[string]string{}
 	for round := range rounds {
 		for turn := range all {
@@ -112,7 +114,7 @@ func (l *lab) crowds(ctx context.Context, b *bench, log *redis.Client, all []*de
 			if answered < buyers {
 				names[d.id] += fmt.Sprintf(" (stopped, %d answered)", answered)
 			}
-			took[d.id] = append(took[d.id], seconds)
+			took[d.id], rate[d.id] = append(took[d.id], seconds), append(rate[d.id], float64(answered)/seconds)
 			b.say("%-10s %s: %.2f s", "scale", names[d.id], seconds)
 		}
 	}
@@ -122,8 +124,8 @@ func (l *lab) crowds(ctx context.Context, b *bench, log *redis.Client, all []*de
 		}
 	}
 	var floor []float64
-	for i, handler := range took["scale"] {
-		floor = append(floor, took["scale-script"][i]/handler)
+	for i, handlers := range rate["scale"] {
+		floor = append(floor, handlers/rate["scale-script"][i])
 	}
 	b.report.ratio(fmt.Sprintf("scale-%d-floor", buyers), fmt.Sprintf("    handlers ÷ bare script, %d buyers: throughput", buyers), spreadOf(floor))
 	return nil
@@ -215,12 +217,35 @@ func inOrder(ctx context.Context, log *redis.Client, product int64, admitted []i
 	return nil
 }
 
-// knocking is the handler, whose answer is a booking or that there is none left.
+// knocking is the function's own handler.
 func (l *lab) knocking(context.Context) (attempt, error) {
 	handler, err := l.reserving(l.direct())
-	if err != nil {
-		return nil, err
+	return l.knock(handler), err
+}
+
+// inEdge puts another design's work where the step's is: event in, answer out, log and metrics as here.
+func (l *lab) inEdge(open func(context.Context) (attempt, error)) func(context.Context) (attempt, error) {
+	return func(ctx context.Context) (attempt, error) {
+		take, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		edge, err := l.edge(nil) // which no request with a key asks
+		if err != nil {
+			return nil, err
+		}
+		return l.knock(edge.Reserve(func(ctx context.Context, cmd booking.ReserveCommand) (booking.Result, error) {
+			got, err := take(ctx, cmd.UserID, cmd.ProductID)
+			if err == nil && !got {
+				err = booking.ErrSoldOut
+			}
+			return booking.Result{Created: true, Booking: booking.Booking{UserID: cmd.UserID, ProductID: cmd.ProductID, Status: booking.Init}}, err
+		})), nil
 	}
+}
+
+// knock invokes a handler, whose answer is a booking or that there is none left.
+func (l *lab) knock(handler lambda.Handler) attempt {
 	return func(ctx context.Context, user, product int64) (bool, error) {
 		answer, err := handler.Invoke(ctx, l.event.of(user, product))
 		switch {
@@ -232,7 +257,7 @@ func (l *lab) knocking(context.Context) (attempt, error) {
 			return false, nil
 		}
 		return false, errors.New("unexpected answer: " + string(answer))
-	}, nil
+	}
 }
 
 // byScript asks the gate, and makes no booking.
