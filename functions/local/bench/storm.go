@@ -11,7 +11,11 @@ import (
 	"stayhold/shared/postgres/postgrestest"
 )
 
-const stormUnits = 10
+const (
+	stormUnits = 10
+	// stormHolds is how many units a user may hold: whoever is quick gets one in each storm.
+	stormHolds = 20
+)
 
 // starts starts the stack more than once, on servers that are up and a schema that is there, each time with a storm as
 // its first traffic. The last one stays.
@@ -30,7 +34,7 @@ func (m *mall) starts(ctx context.Context) error {
 		if m.front, err = harness.Open(ctx, harness.Options{
 			Root: m.root, Bin: filepath.Join(m.dir, "bin"), Work: filepath.Join(m.work, fmt.Sprintf("stack-%d", life)),
 			Vars: []string{
-				"SWEEP_INTERVAL=" + sweepInterval, "REDIS_URL=" + m.redis,
+				"SWEEP_INTERVAL=" + sweepInterval, fmt.Sprintf("MAX_OPEN_HOLDS=%d", stormHolds), "REDIS_URL=" + m.redis,
 				"MIGRATE_DATABASE_URL=" + m.database, "DATABASE_URL=" + postgrestest.Functions(m.database),
 			},
 		}); err != nil {
