@@ -60,7 +60,7 @@ func auditGroup(ctx context.Context, b *bench) error {
 			return fmt.Errorf("the audit finds %d breaches in sound rows: %s", len(found), found[0].Detail)
 		}
 		b.say("%-10s %s: %.2f s, %.2f s of them processor time", "audit", one.name, took.Seconds(), worked.Seconds())
-		b.report.limit(one.id, one.name+": processor time", "s", spreadOf([]float64{worked.Seconds()}), one.most)
+		b.report.amount(one.id, one.name+": processor time", "s", spreadOf([]float64{worked.Seconds()})).judged(atMost, one.most)
 	}
 	return nil
 }

@@ -45,6 +45,17 @@ func (b buyer) reserve(ctx context.Context, product int64) (int64, error) {
 	return made.BookingID, err
 }
 
+// admitted tells whether he gets a unit, or finds that all are gone.
+func (b buyer) admitted(ctx context.Context, product int64) (bool, error) {
+	const path = "/bookings/reserve"
+	a, err := b.Post(ctx, path, fmt.Sprintf(`{"productId":%d}`, product), "")
+	if err == nil && a.Status == http.StatusConflict && a.Code() == "SOLD_OUT" {
+		return false, nil
+	}
+	_, err = wanted(a, err, path, http.StatusCreated)
+	return err == nil, err
+}
+
 // pay registers points and a card, and has the card charged. told hears of each step that is done.
 func (b buyer) pay(ctx context.Context, id int64, told func(step string)) error {
 	_, err := b.post(ctx, fmt.Sprintf("/bookings/%d/payments/register", id),

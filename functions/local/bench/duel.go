@@ -23,11 +23,13 @@ type call func(context.Context) error
 // leg is one side of a duel. open makes the call of one worker, which shares nothing with the others', as the
 // environments of a function share nothing.
 type leg struct {
-	name string
-	open func(ctx context.Context) (call, error)
+	name    string
+	open    func(ctx context.Context) (call, error)
+	workers int // 0: as many as the duel's
 }
 
-// duel sets a handler against its floor, with as many workers at a time as says workers, each round of that length.
+// duel sets a handler against its floor, with as many workers at a time as says workers. A round has that length, or,
+// where what they work on has to be there before, each worker makes so many calls.
 type duel struct {
 	name    string
 	handler leg
@@ -35,26 +37,43 @@ type duel struct {
 	workers int
 	rounds  int
 	length  time.Duration
+	calls   int
 }
 
 // result holds the rounds of both legs: those with the same index were played one right after the other.
-type result struct{ handler, floor []sample }
+type result struct {
+	duel           duel
+	handler, floor []sample
+}
+
+// of is how many work at a time on a leg.
+func (d duel) of(l leg) int {
+	if l.workers > 0 {
+		return l.workers
+	}
+	return d.workers
+}
+
+// needs is how many calls both legs make together, where they are counted.
+func (d duel) needs() int { return (d.of(d.handler) + d.of(d.floor)) * (d.rounds*d.calls + warmCalls) }
+
+// lasts says whether a worker goes on with his round.
+func (d duel) lasts(spent time.Duration, made int) bool {
+	if d.calls > 0 {
+		return made < d.calls
+	}
+	return spent < d.length
+}
 
 // fight plays all rounds. Who begins alternates too, so that what drifts in the machine favours nobody.
 func (d duel) fight(ctx context.Context, say func(string, ...any)) (result, error) {
-	var r result
+	r := result{duel: d}
 	legs := []leg{d.handler, d.floor}
 	calls := make([][]call, len(legs))
 	for i, l := range legs {
-		for range d.workers {
-			c, err := l.open(ctx)
-			if err != nil {
-				return r, fmt.Errorf("%s: %w", l.name, err)
-			}
-			calls[i] = append(calls[i], c)
-		}
-		if _, err := play(ctx, calls[i], func(_ time.Duration, n int) bool { return n < warmCalls }); err != nil {
-			return r, fmt.Errorf("%s: %w", l.name, err)
+		var err error
+		if calls[i], err = l.enlist(ctx, d.of(l)); err != nil {
+			return r, err
 		}
 	}
 	for round := range d.rounds {
@@ -63,17 +82,33 @@ func (d duel) fight(ctx context.Context, say func(string, ...any)) (result, erro
 			side := (round + turn) % len(legs)
 			var err error
 			pprof.Do(ctx, pprof.Labels("duel", d.name, "leg", legs[side].name), func(ctx context.Context) {
-				got[side], err = play(ctx, calls[side], func(spent time.Duration, _ int) bool { return spent < d.length })
+				got[side], err = play(ctx, calls[side], d.lasts)
 			})
 			if err != nil {
 				return r, fmt.Errorf("%s: %w", legs[side].name, err)
 			}
 		}
 		r.handler, r.floor = append(r.handler, got[0]), append(r.floor, got[1])
-		say("%-10s round %d of %d   %s %7.0f/s   floor %7.0f/s   %.2f", d.name, round+1, d.rounds,
-			d.handler.name, got[0].perSecond(), got[1].perSecond(), got[0].perSecond()/got[1].perSecond())
+		say("%-10s round %d of %d   %s %7.0f/s   %s %7.0f/s   %.2f", d.name, round+1, d.rounds,
+			d.handler.name, got[0].perSecond(), d.floor.name, got[1].perSecond(), got[0].perSecond()/got[1].perSecond())
 	}
 	return r, nil
+}
+
+// enlist gives the leg its workers, who have made their first calls.
+func (l leg) enlist(ctx context.Context, workers int) ([]call, error) {
+	var calls []call
+	for range workers {
+		c, err := l.open(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.name, err)
+		}
+		calls = append(calls, c)
+	}
+	if _, err := play(ctx, calls, func(_ time.Duration, n int) bool { return n < warmCalls }); err != nil {
+		return nil, fmt.Errorf("%s: %w", l.name, err)
+	}
+	return calls, nil
 }
 
 // ratio compares one number of the legs round by round.

@@ -22,8 +22,8 @@ const openSQL = `SELECT open_booking($1, $2, $3, $4, $5, $6)`
 // script calls one script of one product and gives its answer, with nothing around it.
 type script func(ctx context.Context, args ...any) ([]any, error)
 
-// bareScript connects as the gate does and loads the script.
-func (l *lab) bareScript(ctx context.Context, s lua.Script, keys ...string) (script, error) {
+// bareGate connects as the gate does and loads the script.
+func (l *lab) bareGate(ctx context.Context, s lua.Script) (*redis.Client, error) {
 	target, err := redis.ParseURL(l.redis)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,13 @@ func (l *lab) bareScript(ctx context.Context, s lua.Script, keys ...string) (scr
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	l.later(func() { _ = client.Close() }) // the process ends soon after
-	if err := client.ScriptLoad(ctx, s.Source).Err(); err != nil {
+	return client, client.ScriptLoad(ctx, s.Source).Err()
+}
+
+// bareScript is one script of one product.
+func (l *lab) bareScript(ctx context.Context, s lua.Script, keys ...string) (script, error) {
+	client, err := l.bareGate(ctx, s)
+	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, args ...any) ([]any, error) {
@@ -60,17 +66,26 @@ func newToken() (string, error) {
 	return hex.EncodeToString(b[:]), err
 }
 
+// bare connects to the database with nothing around the driver.
+func (l *lab) bare(ctx context.Context, url string) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	l.later(func() { _ = conn.Close(context.Background()) }) // whatever it did is done
+	return conn, nil
+}
+
 // bareReserve is the floor of a reserve that is admitted: the script, then the statement.
 func (l *lab) bareReserve(ctx context.Context, product int64) (call, error) {
 	place, err := l.barePlace(ctx, product)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgx.Connect(ctx, l.database)
+	conn, err := l.bare(ctx, l.database)
 	if err != nil {
 		return nil, err
 	}
-	l.later(func() { _ = conn.Close(context.Background()) }) // the server ends soon after
 	return func(ctx context.Context) error {
 		user := l.user()
 		token, err := newToken()

@@ -93,8 +93,8 @@ func (d *door) scripts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.judge("3a", "script server time ÷ empty EVALSHA: success", quotients(times["success"], times["empty"]), 9)
-	d.judge("3b", "    sold out behind the early gate", quotients(times["sold out"], times["empty"]), 4)
+	d.report.goal("3a", "script server time ÷ empty EVALSHA: success", quotients(times["success"], times["empty"]), atMost, 9)
+	d.report.goal("3b", "    sold out behind the early gate", quotients(times["sold out"], times["empty"]), atMost, 4)
 	return nil
 }
 
@@ -128,7 +128,7 @@ func (d *door) sizes(ctx context.Context) error {
 		{"4c", "counted", "    sold out, counted anew"},
 		{"4d", "release", "    release"},
 	} {
-		d.judge(one.id, one.title, quotients(times[one.name+", many"], times[one.name+", few"]), 1.20)
+		d.report.goal(one.id, one.title, quotients(times[one.name+", many"], times[one.name+", few"]), atMost, 1.20)
 	}
 	return nil
 }
@@ -148,8 +148,8 @@ func (d *door) crowds(ctx context.Context) error {
 		}
 		first, draining = append(first, one), append(draining, mean)
 	}
-	d.judge("5a", fmt.Sprintf("first call after %d holds lapse at once ÷ reclaiming them all", lapsed), spreadOf(first), 0.03)
-	d.judge("5b", "    mean of the calls while draining ÷ when nothing has lapsed", spreadOf(draining), 2.5)
+	d.report.goal("5a", fmt.Sprintf("first call after %d holds lapse at once ÷ reclaiming them all", lapsed), spreadOf(first), atMost, 0.03)
+	d.report.goal("5b", "    mean of the calls while draining ÷ when nothing has lapsed", spreadOf(draining), atMost, 2.5)
 	return nil
 }
 

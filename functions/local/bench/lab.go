@@ -2,13 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +21,8 @@ import (
 type lab struct {
 	database string // its owner's URL
 	redis    string // URL
-	event    event
+	event    event  // of a reserve
+	complete event
 	admin    booking.Admin
 	users    atomic.Int64
 	mu       sync.Mutex
@@ -44,6 +39,9 @@ func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
 		}
 	}()
 	if l.event, err = readEvent(filepath.Join(root, "events", "reserve.json")); err != nil {
+		return nil, err
+	}
+	if l.complete, err = readEvent(filepath.Join(root, "events", "complete.json")); err != nil {
 		return nil, err
 	}
 	db, err := postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true})
@@ -63,7 +61,7 @@ func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
 	if _, err := postgrestest.PutLogin(ctx, l.database); err != nil {
 		return nil, err
 	}
-	l.admin.Store, l.admin.Gate, err = l.ports()
+	l.admin.Store, l.admin.Gate, err = l.ports(l.direct())
 	return l, err
 }
 
@@ -75,18 +73,34 @@ func (l *lab) later(undo func()) {
 }
 
 // close ends every connection, then the servers.
-func (l *lab) close() {
+func (l *lab) close() { l.closeTo(0) }
+
+// within closes what is opened while run goes on: connections of one measure are not in the next one's way.
+func (l *lab) within(run func() error) error {
+	l.mu.Lock()
+	kept := len(l.undo)
+	l.mu.Unlock()
+	defer l.closeTo(kept)
+	return run()
+}
+
+func (l *lab) closeTo(kept int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := len(l.undo) - 1; i >= 0; i-- {
+	for i := len(l.undo) - 1; i >= kept; i-- {
 		l.undo[i]()
 	}
-	l.undo = nil
+	l.undo = l.undo[:kept]
+}
+
+// direct leads the functions' login straight to the database.
+func (l *lab) direct() postgres.Options {
+	return postgres.Options{URL: postgrestest.Functions(l.database)}
 }
 
 // ports opens a store and a gate as one environment of a function does.
-func (l *lab) ports() (*postgres.Store, *hold.Gate, error) {
-	db, err := postgres.Open(postgres.Options{URL: postgrestest.Functions(l.database)})
+func (l *lab) ports(o postgres.Options) (*postgres.Store, *hold.Gate, error) {
+	db, err := postgres.Open(o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,59 +122,17 @@ func (l *lab) product(ctx context.Context, stock int64) (int64, error) {
 	})
 }
 
+// productsOf makes that many, each with that many units.
+func (l *lab) productsOf(ctx context.Context, n int, stock int64) ([]int64, error) {
+	all := make([]int64, n)
+	for i := range all {
+		var err error
+		if all[i], err = l.product(ctx, stock); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // user is one that nobody else of this run is.
 func (l *lab) user() int64 { return l.users.Add(1) }
-
-// event is the sample of an HTTP API event, cut where user and product stand, so that an event for any buyer is a
-// matter of copying.
-type event struct{ parts [3]string }
-
-// readEvent reads the sample and leaves its Idempotency-Key out, which would cost a look-up.
-func readEvent(path string) (event, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return event{}, fmt.Errorf("%s is missing: run it in the folder that holds template.yaml", path)
-	}
-	if err != nil {
-		return event{}, err
-	}
-	var whole map[string]any
-	if err := json.Unmarshal(text, &whole); err != nil {
-		return event{}, fmt.Errorf("%s: %w", path, err)
-	}
-	const user, product = "<user>", "<product>"
-	at := whole
-	for _, name := range []string{"requestContext", "authorizer", "jwt", "claims"} {
-		inner, ok := at[name].(map[string]any)
-		if !ok {
-			return event{}, fmt.Errorf("%s has no %s", path, name)
-		}
-		at = inner
-	}
-	at["sub"] = user
-	whole["body"] = `{"productId":` + product + `}`
-	if headers, ok := whole["headers"].(map[string]any); ok {
-		delete(headers, "idempotency-key")
-	}
-	var out strings.Builder
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(whole); err != nil {
-		return event{}, err
-	}
-	// Members are written in the order of their names: the body comes before the context.
-	before, rest, found := strings.Cut(out.String(), product)
-	between, after, foundToo := strings.Cut(rest, user)
-	if !found || !foundToo {
-		return event{}, fmt.Errorf("%s: body and user are not where they should be", path)
-	}
-	return event{[3]string{before, between, after}}, nil
-}
-
-// of is the event in which the user asks for the product.
-func (e event) of(user, product int64) []byte {
-	b := make([]byte, 0, len(e.parts[0])+len(e.parts[1])+len(e.parts[2])+40)
-	b = strconv.AppendInt(append(b, e.parts[0]...), product, 10)
-	b = strconv.AppendInt(append(b, e.parts[1]...), user, 10)
-	return append(b, e.parts[2]...)
-}

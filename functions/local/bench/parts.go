@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -11,25 +12,27 @@ import (
 )
 
 // cpuOrder is who spends processor time: in this process's duels, then in the local stack.
-var cpuOrder = []string{"process", "all", "buyers", "front", "functions", "postgres", "redis"}
+var cpuOrder = []string{"process", "all", "buyers", "front", "functions", "simulator", "postgres", "redis"}
 
-// parts sorts the processes of a stack: the front, its functions' environments, and its servers with their children.
-func parts(front int, all []harness.Process) map[string][]harness.Process {
+// parts sorts what a process has started: the front of a stack, its functions' environments, what else it runs apart,
+// and the servers with their children.
+func parts(root, front int, all []harness.Process) map[string][]harness.Process {
 	sorted := map[string][]harness.Process{}
-	for _, p := range harness.Family(front, all) {
+	for _, p := range harness.Family(root, all) {
+		name := "postgres"
 		switch {
+		case p.PID == root:
+			continue
 		case p.PID == front:
-			sorted["front"] = append(sorted["front"], p)
-		case p.Parent != front:
-			// Only Postgres has children of its own.
-			sorted["postgres"] = append(sorted["postgres"], p)
+			name = "front"
 		case p.Function() != "":
-			sorted["functions"] = append(sorted["functions"], p)
+			name = "functions"
+		case p.Parent == front:
+			name = "simulator"
 		case strings.Contains(p.Args, "redis-server"):
-			sorted["redis"] = append(sorted["redis"], p)
-		default:
-			sorted["postgres"] = append(sorted["postgres"], p)
+			name = "redis"
 		}
+		sorted[name] = append(sorted[name], p)
 	}
 	return sorted
 }
@@ -44,7 +47,7 @@ func (m *mall) spent() (map[string]time.Duration, error) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return total, nil
 	}
-	for name, members := range parts(m.front.Pid(), all) {
+	for name, members := range parts(os.Getpid(), m.front.Pid(), all) {
 		for _, p := range members {
 			total[name] += p.CPU
 			if name != "front" {
@@ -64,7 +67,7 @@ func (m memories) look(front int) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range parts(front, all)["functions"] {
+	for _, p := range parts(os.Getpid(), front, all)["functions"] {
 		now, peak, ok := p.Memory()
 		if !ok {
 			continue // it ended in this moment
@@ -76,13 +79,27 @@ func (m memories) look(front int) error {
 	return nil
 }
 
-// report judges the peak: goal and limit hold at every moment.
+// used tells what all environments together have in memory now, in MB; most 0: there is no goal.
+func (m *mall) used(id, name string, most float64) error {
+	all, err := harness.Processes()
+	if err != nil {
+		return err
+	}
+	functions := parts(os.Getpid(), m.front.Pid(), all)["functions"]
+	sum := 0.0
+	for _, p := range functions {
+		now, _, _ := p.Memory() // one that ends in this moment has none
+		sum += now * 1.048576
+	}
+	m.report.amount(id, fmt.Sprintf("%s: %d environments", name, len(functions)), "MB", spreadOf([]float64{sum})).aims(atMost, most)
+	return nil
+}
+
+// report judges the peak: the goal holds at every moment.
 func (m memories) report(r *report) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		most := m[name]
-		r.goal("12b-"+strings.ToLower(strings.TrimSuffix(name, "Function")), "largest environment of "+name+": peak memory",
-			spread{median: most.peak, min: most.now, max: most.peak}, atMost, memoryGoal)
-		m := &r.measures[len(r.measures)-1]
-		m.Unit, m.binding = "MiB", most.peak > memoryLimit
+		r.amount("12b-"+strings.ToLower(strings.TrimSuffix(name, "Function")), "largest environment of "+name+": peak memory", "MiB",
+			spread{median: most.peak, min: most.now, max: most.peak}).judged(atMost, memoryGoal)
 	}
 }

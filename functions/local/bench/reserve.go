@@ -8,10 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
 
 	"stayhold/shared/api"
 	"stayhold/shared/booking"
+	"stayhold/shared/postgres"
 )
 
 const (
@@ -48,7 +52,7 @@ func admitted(ctx context.Context, b *bench, l *lab) error {
 	r, err := duel{
 		name: "reserve", workers: atOnce, rounds: b.rounds, length: b.scaled(reserveLength),
 		handler: l.handler(product, 201),
-		floor:   leg{"floor", func(ctx context.Context) (call, error) { return l.bareReserve(ctx, product) }},
+		floor:   leg{name: "floor", open: func(ctx context.Context) (call, error) { return l.bareReserve(ctx, product) }},
 	}.fight(ctx, b.say)
 	if err != nil {
 		return err
@@ -77,7 +81,7 @@ func refused(ctx context.Context, b *bench, l *lab) error {
 	r, err := duel{
 		name: "sold out", workers: atOnce, rounds: b.rounds, length: b.scaled(refusalLength),
 		handler: l.handler(product, 409),
-		floor:   leg{"floor", func(ctx context.Context) (call, error) { return l.bareRefusal(ctx, product) }},
+		floor:   leg{name: "floor", open: func(ctx context.Context) (call, error) { return l.bareRefusal(ctx, product) }},
 	}.fight(ctx, b.say)
 	if err != nil {
 		return err
@@ -103,41 +107,69 @@ func (b *bench) processorTime(id string, r result) {
 // both adds the absolute numbers of both legs.
 func (r *report) both(name string, of result) {
 	for _, one := range []struct {
-		id      string
+		leg     leg
 		samples []sample
-	}{{name + "-handler", of.handler}, {name + "-floor", of.floor}} {
+	}{{of.duel.handler, of.handler}, {of.duel.floor, of.floor}} {
 		s := together(one.samples)
-		f := figures{PerSecond: s.perSecond(), P50Millis: p50(s), P99Millis: p99(s), CPUMillis: map[string]float64{"process": s.each(s.ownCPU)}}
+		f := figuresOf(s)
+		f.CPUMillis["process"] = s.each(s.ownCPU)
 		if s.cpu > 0 {
 			f.CPUMillis["all"] = s.each(s.cpu)
 		}
-		r.figures(one.id, fmt.Sprintf("%d at a time", atOnce), f)
+		r.figures(name+"-"+one.leg.name, fmt.Sprintf("%d at a time", of.duel.of(one.leg)), f)
 	}
 }
 
-// handler is the function's own: event in, answer out, with log and metrics written where writing costs a system call
-// and nothing else. A status other than the one expected is an error.
+// handler is the function's own: event in, answer out. A status other than the one expected is an error.
 func (l *lab) handler(product int64, status int) leg {
-	return leg{"handler", func(context.Context) (call, error) {
-		db, gate, err := l.ports()
+	return l.reserves("handler", l.direct(), status, product)
+}
+
+// reserves is a leg of reserves by users who come once, each worker at a product of his as far as they go round.
+func (l *lab) reserves(name string, o postgres.Options, status int, products ...int64) leg {
+	var workers atomic.Int64
+	return leg{name: name, open: func(context.Context) (call, error) {
+		handler, err := l.reserving(o)
 		if err != nil {
 			return nil, err
 		}
-		sink, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-		if err != nil {
-			return nil, err
-		}
-		l.later(func() { _ = sink.Close() }) // nothing is lost with it
-		edge := api.New(api.Options{Recaller: db, Log: sink, Metrics: sink})
-		step := booking.Reserve{Store: db, Gate: gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}
-		handler := edge.Reserve(step.Run)
-		want := []byte(`{"statusCode":` + strconv.Itoa(status) + ",")
-		return func(ctx context.Context) error {
-			answer, err := handler.Invoke(ctx, l.event.of(l.user(), product))
-			if err == nil && !bytes.HasPrefix(answer, want) {
-				err = errors.New("unexpected answer: " + string(answer))
-			}
-			return err
-		}, nil
+		ask := asking(handler, status)
+		product := products[(workers.Add(1)-1)%int64(len(products))]
+		return func(ctx context.Context) error { return ask(ctx, l.event.of(l.user(), product)) }, nil
 	}}
+}
+
+// reserving is the handler, as ReserveFunction wires it.
+func (l *lab) reserving(o postgres.Options) (lambda.Handler, error) {
+	db, gate, err := l.ports(o)
+	if err != nil {
+		return nil, err
+	}
+	edge, err := l.edge(db)
+	if err != nil {
+		return nil, err
+	}
+	return edge.Reserve(booking.Reserve{Store: db, Gate: gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}.Run), nil
+}
+
+// edge writes log and metrics where writing costs a system call and nothing else.
+func (l *lab) edge(recaller booking.Recaller) (*api.Edge, error) {
+	sink, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	l.later(func() { _ = sink.Close() }) // nothing is lost with it
+	return api.New(api.Options{Recaller: recaller, Log: sink, Metrics: sink}), nil
+}
+
+// asking invokes a handler, for which any status but the one expected is an error.
+func asking(handler lambda.Handler, status int) func(context.Context, []byte) error {
+	want := []byte(`{"statusCode":` + strconv.Itoa(status) + ",")
+	return func(ctx context.Context, event []byte) error {
+		answer, err := handler.Invoke(ctx, event)
+		if err == nil && !bytes.HasPrefix(answer, want) {
+			err = errors.New("unexpected answer: " + string(answer))
+		}
+		return err
+	}
 }

@@ -68,3 +68,12 @@ func spreadOf(values []float64) spread {
 	}
 	return s
 }
+
+// over is what the samples of several rounds say of one number.
+func over(all []sample, of func(sample) float64) spread {
+	var values []float64
+	for _, s := range all {
+		values = append(values, of(s))
+	}
+	return spreadOf(values)
+}

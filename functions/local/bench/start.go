@@ -45,7 +45,7 @@ func startGroup(ctx context.Context, b *bench) error {
 		if f.queue {
 			most = 2.2
 		}
-		b.judge("12a-"+f.name, "binary ÷ hello-world: "+f.name, spreadOf([]float64{float64(f.size) / float64(hello.size)}), most)
+		b.report.goal("12a-"+f.name, "binary ÷ hello-world: "+f.name, spreadOf([]float64{float64(f.size) / float64(hello.size)}), atMost, most)
 	}
 	l, err := openLab(ctx, b.root, filepath.Join(b.work, "start"))
 	if err != nil {
@@ -71,7 +71,7 @@ func startGroup(ctx context.Context, b *bench) error {
 		if f.queue {
 			most = 1.25
 		}
-		b.judge("11-"+f.name, "exec to first /next ÷ hello-world: "+f.name, quotients(times[i+1], times[0]), most)
+		b.report.goal("11-"+f.name, "exec to first /next ÷ hello-world: "+f.name, quotients(times[i+1], times[0]), atMost, most)
 	}
 	return b.weigh(ctx, api, hello)
 }

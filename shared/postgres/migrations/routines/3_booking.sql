@@ -2,10 +2,11 @@
 
 -- spend marks a token whose hold the caller is going to release, so that no other
 -- request of the user adopts the hold meanwhile; unless it is the booking's own.
-CREATE OR REPLACE FUNCTION spend(p_token text, b booking) RETURNS void LANGUAGE sql AS $$
-INSERT INTO spent_token (token) SELECT p_token WHERE b.hold_token IS DISTINCT FROM p_token
-ON CONFLICT ON CONSTRAINT spent_token_pkey DO NOTHING
-$$;
+CREATE OR REPLACE FUNCTION spend(p_token text, b booking) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO spent_token (token) SELECT p_token WHERE b.hold_token IS DISTINCT FROM p_token
+    ON CONFLICT ON CONSTRAINT spent_token_pkey DO NOTHING;
+END $$;
 
 -- open_booking makes a booking under a hold that the gate gave. Reserves of one user
 -- come one after the other (the advisory lock), so that the cap on his open holds is

@@ -2,15 +2,15 @@
 
 -- intent_json is a leased attempt as its owner needs it.
 CREATE OR REPLACE FUNCTION intent_json(b booking, p payment, a payment_attempt, p_first boolean, p_over boolean)
-RETURNS jsonb LANGUAGE sql STABLE AS $$
-SELECT jsonb_build_object('intent', jsonb_build_object(
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN RETURN jsonb_build_object('intent', jsonb_build_object(
     'attemptId', a.id, 'bookingId', b.id, 'first', p_first, 'over', p_over,
     'method', p.payment_method, 'orderId', a.order_id, 'paymentKey', a.payment_key,
     'key', a.idempotency_key, 'amount', a.amount::text,
     'productId', b.product_id, 'userId', b.user_id, 'holdToken', b.hold_token,
     'deadline', b.hold_expires_at,
-    'leftMs', floor(extract(epoch FROM b.hold_expires_at - clock_timestamp()) * 1000)::bigint))
-$$;
+    'leftMs', floor(extract(epoch FROM b.hold_expires_at - clock_timestamp()) * 1000)::bigint));
+END $$;
 
 -- begin_approval commits the intent to charge, or answers a call that has nothing to
 -- charge. The hold is lengthened once per payment, and never past the limit.

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"stayhold/shared/hold/holdtest"
+	"stayhold/shared/postgres/postgrestest"
+)
+
+// What is measured beside its floor works on real servers, and tells each of its measures; how fast is no matter here.
+func TestGroupsOfTheDatabase(t *testing.T) {
+	for _, one := range []struct {
+		name string
+		run  func(context.Context, *bench) error
+		want string
+	}{
+		{"complete", completeGroup, "6 6b 6c complete-handler complete-floor 7a complete-7a-handler complete-7a-statements 7b complete-7b-handler complete-7b-statements"},
+		{"hot", hotGroup, "8 reserve-hot reserve-spread 9 flush-reserve flush-row-lock"},
+		{"pooler", poolerGroup, "10 reserve-pooled reserve-direct"},
+		{"scale", scaleGroup, "scale-50 scale-script-50 scale-lock-50 scale-version-50 scale-50-floor scale-500 scale-script-500 scale-lock-500 scale-version-500 scale-500-floor scale-5000 scale-script-5000 scale-5000-floor"},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			var out strings.Builder
+			b := &bench{config: config{root: "../../..", rounds: 1, quick: true, out: &out}, work: t.TempDir()}
+			err := one.run(t.Context(), b)
+			missing := errors.Is(err, postgrestest.ErrMissing) || errors.Is(err, holdtest.ErrMissing) || errors.Is(err, postgrestest.ErrPoolerMissing)
+			if missing && os.Getenv("CI") == "" {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out.String())
+			}
+			var told []string
+			for _, m := range b.report.measures {
+				told = append(told, m.ID)
+				if (m.Ratio == nil || *m.Ratio < 0) && (m.Figures == nil || m.Figures.PerSecond <= 0) {
+					t.Errorf("%s: %+v", m.ID, m)
+				}
+			}
+			if want := strings.Fields(one.want); !slices.Equal(told, want) {
+				t.Errorf("told of %v, not of %v", told, want)
+			}
+		})
+	}
+}
