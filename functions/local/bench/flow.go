@@ -24,7 +24,7 @@ const (
 	sweepInterval = "5s"
 	// memoryGoal is what an environment is to have in memory at most, in MiB.
 	memoryGoal = 16
-	flowRounds  = 5
+	flowRounds = 5
 	// lives is how often the stack is started.
 	lives         = 3
 	refusalsAtOne = 64 // connections

@@ -47,7 +47,7 @@ var routineMutants = []mutant{
 	{
 		name:   "outbox-row-missing",
 		why:    "the message is sent without a row: when the queue is away, nobody sends it again",
-		edits:  []edit{{outcomeFile, "INSERT INTO outbox (booking_id, task) VALUES (p_booking, p_task)\nRETURNING jsonb_build_array(jsonb_build_object('id', id, 'task', task, 'bookingId', booking_id))", "SELECT jsonb_build_array(jsonb_build_object('id', 0, 'task', p_task, 'bookingId', p_booking))"}},
+		edits:  []edit{{outcomeFile, "    INSERT INTO outbox (booking_id, task) VALUES (p_booking, p_task)\n    RETURNING jsonb_build_array(jsonb_build_object('id', id, 'task', task, 'bookingId', booking_id)) INTO sending;", "    sending := jsonb_build_array(jsonb_build_object('id', 0, 'task', p_task, 'bookingId', p_booking));"}},
 		killer: byFlow("TestLostMessagesAreSentBySweep"),
 	},
 	{
