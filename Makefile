@@ -145,8 +145,13 @@ build: go-version ## the functions and the local front, for this machine
 	@begin=$$(date +%s); $(MAKE) --no-print-directory -j4 $(BOOTSTRAPS) $(LOCAL)/bin/local && echo "built $(words $(BOOTSTRAPS)) functions and the local front in $$(( $$(date +%s) - begin )) s"
 
 .PHONY: bench
-bench: servers build ## how fast it is: handlers beside their floors, in one run
+bench: build ## how fast it is: handlers beside their floors, in one run; charts in .local/bench.html
+	@.ci/install servers pgbouncer
 	@go run ./functions/local/bench
+
+.PHONY: bench-large
+bench-large: servers ## what a call costs among 10,000,000 bookings: a quarter of an hour or more, 15 GB
+	@go run ./functions/local/bench -only growth-large
 
 .PHONY: bench-audit
 bench-audit: servers ## how long an audit of 1,000,000 bookings takes

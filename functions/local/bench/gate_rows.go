@@ -129,6 +129,9 @@ func (d *door) sizes(ctx context.Context) error {
 		{"4d", "release", "    release"},
 	} {
 		d.report.goal(one.id, one.title, quotients(times[one.name+", many"], times[one.name+", few"]), atMost, 1.20)
+		for holds, size := range map[int64]string{fewHolds: "few", many: "many"} {
+			d.report.amount(fmt.Sprintf("script-%s-%d", one.name, holds), fmt.Sprintf("    %d holds", holds), "µs", spreadOf(times[one.name+", "+size]))
+		}
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ func TestGroupsOfTheDatabase(t *testing.T) {
 		{"hot", hotGroup, "8 reserve-hot reserve-spread 9 flush-reserve flush-row-lock"},
 		{"pooler", poolerGroup, "10 reserve-pooled reserve-direct"},
 		{"scale", scaleGroup, "scale-50 scale-script-50 scale-lock-50 scale-version-50 scale-50-floor scale-500 scale-script-500 scale-lock-500 scale-version-500 scale-500-floor scale-5000 scale-script-5000 scale-5000-floor"},
+		{"growth", growthGroup, "growth-reserve-1000 growth-booking-1000 growth-bookings-1000 growth-checkout-1000 growth-sweep-1000 " +
+			"growth-reserve-5000 growth-reserve growth-booking-5000 growth-booking growth-bookings-5000 growth-bookings growth-checkout-5000 growth-checkout growth-sweep-5000 growth-sweep"},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			var out strings.Builder

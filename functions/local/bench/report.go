@@ -40,7 +40,11 @@ type figures struct {
 	P99Millis  float64            `json:"p99Millis"`
 	CPUMillis  map[string]float64 `json:"cpuMillis,omitempty"`  // of each call, by who spent it
 	StepMillis map[string]float64 `json:"stepMillis,omitempty"` // median of each step
+	Latency    []float64          `json:"latency,omitempty"`    // milliseconds at latencyQuantiles
 }
+
+// latencyQuantiles are those that a picture shows.
+var latencyQuantiles = []float64{0.01, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 0.995, 0.999}
 
 // report collects the measures of a run in the order in which they are told.
 type report struct{ measures []measure }
@@ -134,7 +138,11 @@ func (r *report) print(to io.Writer) error {
 
 // figuresOf are the absolute numbers of a sample.
 func figuresOf(s sample) figures {
-	return figures{PerSecond: s.perSecond(), P50Millis: p50(s), P99Millis: p99(s), CPUMillis: map[string]float64{}}
+	f := figures{PerSecond: s.perSecond(), P50Millis: p50(s), P99Millis: p99(s), CPUMillis: map[string]float64{}}
+	for _, q := range latencyQuantiles {
+		f.Latency = append(f.Latency, *rounded(s.millis(q)))
+	}
+	return f
 }
 
 // details are the numbers behind the numbers.

@@ -54,7 +54,9 @@ func groups() []group {
 		{"hot", hotGroup, false},
 		{"pooler", poolerGroup, false},
 		{"scale", scaleGroup, false},
+		{"growth", growthGroup, false},
 		{"flow", flowGroup, false},
+		{"growth-large", growthLargeGroup, true},
 		{"audit", auditGroup, true},
 		{"backlog", backlogGroup, true},
 	}
@@ -120,7 +122,11 @@ func run(ctx context.Context, c config) (err error) {
 	if err := b.report.write(path); err != nil {
 		return err
 	}
-	b.say("figures in %s  (%.0f s)", path, time.Since(began).Seconds())
+	picture := filepath.Join(b.dir, "bench.html")
+	if err := b.report.picture(picture); err != nil {
+		return err
+	}
+	b.say("figures in %s, charts in %s  (%.0f s)", path, picture, time.Since(began).Seconds())
 	return b.report.verdict()
 }
 
