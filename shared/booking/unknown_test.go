@@ -147,6 +147,7 @@ func TestUnknownThatWasNotCharged(t *testing.T) {
 
 func TestLateChargeFindsTheBookingDead(t *testing.T) {
 	w := newWorld(t)
+	w.openGateway(5 * time.Second) // later than the cancel and its message on the busiest machine
 	product := w.product(1)
 	b := w.unknown(7, product, "late-1")
 	if _, err := w.cancel(b); err != nil {
