@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -33,13 +34,19 @@ func newStack(t *testing.T) *stack {
 	return s
 }
 
-// event is what CloudFormation sends when a stack makes, changes or deletes a resource.
+// event is the sample of what CloudFormation sends when a stack makes, changes or deletes a resource.
 func (s *stack) event(t *testing.T, kind string) []byte {
 	t.Helper()
-	out, err := json.Marshal(object{
-		"RequestType": kind, "RequestId": "request", "ResponseURL": s.URL + "/answer?signature=x", "StackId": "stack",
-		"LogicalResourceId": "Schema", "ResourceType": "Custom::Schema", "ResourceProperties": object{"Version": "1"},
-	})
+	text, err := os.ReadFile("../../events/migrate-deployment.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var event object
+	if err := json.Unmarshal(text, &event); err != nil {
+		t.Fatal(err)
+	}
+	event["RequestType"], event["ResponseURL"] = kind, s.URL+"/answer?signature=x"
+	out, err := json.Marshal(event)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +91,8 @@ func TestDeploymentIsTold(t *testing.T) {
 			if told["Reason"] != nil {
 				reason = told["Reason"].(string)
 			}
-			if told["Status"] != c.status || told["PhysicalResourceId"] != "schema" || told["RequestId"] != "request" ||
-				told["StackId"] != "stack" || told["LogicalResourceId"] != "Schema" {
+			if told["Status"] != c.status || told["PhysicalResourceId"] != "schema" || told["LogicalResourceId"] != "Schema" ||
+				!strings.HasSuffix(told["RequestId"].(string), "02") || !strings.HasPrefix(told["StackId"].(string), "arn:aws:cloudformation:") {
 				t.Errorf("%v", told)
 			}
 			if !strings.HasPrefix(reason, c.says) || (c.says == "") != (reason == "") || strings.Contains(reason, "words") {
