@@ -31,7 +31,7 @@ type settings struct {
 	port           int
 	databaseURL    string // of the owner, who migrates and arranges rows
 	functionsURL   string // of the login that the functions have
-	functionsLogin string // which the migration makes, on a server that was started here
+	functionsLogin string // which the migration makes; empty: it is there already
 	redisURL       string
 	sqsEndpoint    string
 	queueURL       string
@@ -54,7 +54,8 @@ func readSettings(dir string, lookup func(string) (string, bool)) (settings, err
 		sqsEndpoint: get("AWS_ENDPOINT_URL_SQS"), queueURL: get("COMPENSATION_QUEUE_URL"),
 		gatewayURL: get("PAYMENT_GATEWAY_URL"), gatewaySecret: get("PAYMENT_GATEWAY_SECRET"),
 		ypayURL: get("YPAY_GATEWAY_URL"), ypaySecret: get("YPAY_GATEWAY_SECRET"),
-		corsOrigins: get("CORS_ALLOW_ORIGINS"), lambda: strings.TrimSuffix(get("AWS_ENDPOINT_URL_LAMBDA"), "/"), second: get("ALSO_LISTEN"),
+		corsOrigins: get("CORS_ALLOW_ORIGINS"), functionsLogin: get("FUNCTIONS_LOGIN"),
+		lambda: strings.TrimSuffix(get("AWS_ENDPOINT_URL_LAMBDA"), "/"), second: get("ALSO_LISTEN"),
 		passed: map[string]string{},
 	}
 	var faults []error

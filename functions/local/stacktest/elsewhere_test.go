@@ -133,7 +133,7 @@ func containerVariables(t *testing.T, dir, at string) []string {
 	if err := json.Unmarshal(text, &all); err != nil {
 		t.Fatal(err)
 	}
-	vars := []string{"MIGRATE_DATABASE_URL=" + all["MigrateFunction"]["DATABASE_URL"]}
+	vars := []string{"MIGRATE_DATABASE_URL=" + all["MigrateFunction"]["DATABASE_URL"], "FUNCTIONS_LOGIN=" + all["MigrateFunction"]["FUNCTIONS_LOGIN"]}
 	for _, name := range strings.Fields("DATABASE_URL REDIS_URL PAYMENT_GATEWAY_URL PAYMENT_GATEWAY_SECRET GATEWAY_TIMEOUT GATEWAY_SESSION HOLD_TTL PAYMENT_WINDOW SWEEP_GRACE") {
 		vars = append(vars, name+"="+all["AdminFunction"][name])
 	}
