@@ -230,6 +230,30 @@ func TestSweepAndMigrate(t *testing.T) {
 	refused(t, b.Migrate(func(context.Context) ([]string, int64, error) { return nil, 0, errors.New("x") }), "{}", "INTERNAL")
 }
 
+// What brings a deployment back, and calls somebody: what is ours to put right, on whatever way it was asked for. A
+// refusal is its caller's.
+func TestFaultsAreOurs(t *testing.T) {
+	for err, want := range map[error]float64{
+		nil: 0, booking.ErrSoldOut: 0, booking.ErrHoldExpired: 0, booking.ErrInternal: 1, booking.ErrUnavailable: 1, booking.ErrCommitResultUnknown: 1,
+		errors.New("driver's words"): 1,
+	} {
+		swept, asked := newBench(), newBench()
+		if _, failed := swept.Sweep(func(context.Context) (booking.SweepReport, error) { return booking.SweepReport{}, err }, nothingLeft).Invoke(t.Context(), nil); failed != nil {
+			t.Fatal(failed)
+		}
+		invoke(t, asked.Reserve(func(context.Context, booking.ReserveCommand) (booking.Result, error) {
+			return booking.Result{Booking: sample()}, err
+		}),
+			post(reservePath, `{"productId":1}`))
+		for way, b := range map[string]bench{"a sweep": swept, "a reserve": asked} {
+			var line struct{ Fault float64 }
+			if broken := json.Unmarshal(b.metrics.Bytes(), &line); broken != nil || line.Fault != want {
+				t.Errorf("%s that ends in %v: %v, want %v (%v)", way, err, line.Fault, want, broken)
+			}
+		}
+	}
+}
+
 // An audit of everything is watched; one of a product is not, which would hide what another one has.
 func TestAuditIsWatched(t *testing.T) {
 	for payload, want := range map[string]object{`{"action":"audit"}`: {"AuditViolations": 1.0}, `{"action":"audit","productId":1}`: {}} {

@@ -78,4 +78,10 @@ func recovered(panicked any) error {
 }
 
 // isFault says that the call ended in what is ours to put right, not the caller's.
-func (c *call) isFault() bool { return c.status >= 500 || c.code == booking.ErrInternal.Code }
+func (c *call) isFault() bool {
+	switch c.code {
+	case booking.ErrInternal.Code, booking.ErrUnavailable.Code, booking.ErrCommitResultUnknown.Code:
+		return true
+	}
+	return c.status >= 500
+}

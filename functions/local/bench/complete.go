@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"stayhold/lua"
 	"stayhold/shared/booking"
 	"stayhold/shared/postgres"
@@ -148,9 +150,9 @@ func (l *lab) bareConfirm(ctx context.Context) (func(context.Context, paid) erro
 // completeSQL is the statement of postgres.Store.Complete.
 const completeSQL = `SELECT complete_booking($1, $2, $3, $4, $5)`
 
-// bareComplete is the floor of a complete: the statement, then the script.
-func (l *lab) bareComplete(ctx context.Context, database string, s *supply) (call, error) {
-	conn, err := l.bare(ctx, postgrestest.Functions(database))
+// bareBy is a complete with nothing around it: what decides it on a connection of its own, then the script.
+func (l *lab) bareBy(ctx context.Context, url string, s *supply, decide func(context.Context, *pgx.Conn, paid) error) (call, error) {
+	conn, err := l.bare(ctx, url)
 	if err != nil {
 		return nil, err
 	}
@@ -163,14 +165,21 @@ func (l *lab) bareComplete(ctx context.Context, database string, s *supply) (cal
 		if err != nil {
 			return err
 		}
-		var outcome []byte
-		err = conn.QueryRow(ctx, completeSQL, p.user, p.id, minLeft.Milliseconds(), nil, []string(nil)).Scan(&outcome)
-		if err == nil && !bytes.Contains(outcome, []byte(`"status": "CONFIRMED"`)) {
-			err = fmt.Errorf("unexpected answer: %s", outcome)
-		}
-		if err != nil {
+		if err := decide(ctx, conn, p); err != nil {
 			return err
 		}
 		return confirm(ctx, p)
 	}, nil
+}
+
+// bareComplete is the floor of a complete: the statement, then the script.
+func (l *lab) bareComplete(ctx context.Context, database string, s *supply) (call, error) {
+	return l.bareBy(ctx, postgrestest.Functions(database), s, func(ctx context.Context, conn *pgx.Conn, p paid) error {
+		var outcome []byte
+		err := conn.QueryRow(ctx, completeSQL, p.user, p.id, minLeft.Milliseconds(), nil, []string(nil)).Scan(&outcome)
+		if err == nil && !bytes.Contains(outcome, []byte(`"status": "CONFIRMED"`)) {
+			err = fmt.Errorf("unexpected answer: %s", outcome)
+		}
+		return err
+	})
 }

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"stayhold/shared/hold/holdtest"
-	"stayhold/shared/postgres/postgrestest"
 )
 
 // measuredQuickly runs a group as -quick does, and gives what it told.
@@ -18,9 +14,7 @@ func measuredQuickly(t *testing.T, dir string, group func(context.Context, *benc
 	t.Helper()
 	b := &bench{config: config{root: "../../..", dir: dir, rounds: 1, quick: true, out: io.Discard}, work: t.TempDir()}
 	err := group(t.Context(), b)
-	if (errors.Is(err, postgrestest.ErrMissing) || errors.Is(err, holdtest.ErrMissing)) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
+	skipWithoutServers(t, err)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-
-	"stayhold/shared/hold/holdtest"
-	"stayhold/shared/postgres/postgrestest"
 )
 
 // What is measured beside its floor works on real servers, and tells each of its measures; how fast is no matter here.
@@ -30,10 +25,7 @@ func TestGroupsOfTheDatabase(t *testing.T) {
 			var out strings.Builder
 			b := &bench{config: config{root: "../../..", rounds: 1, quick: true, out: &out}, work: t.TempDir()}
 			err := one.run(t.Context(), b)
-			missing := errors.Is(err, postgrestest.ErrMissing) || errors.Is(err, holdtest.ErrMissing) || errors.Is(err, postgrestest.ErrPoolerMissing)
-			if missing && os.Getenv("CI") == "" {
-				t.Skip(err)
-			}
+			skipWithoutServers(t, err)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out.String())
 			}

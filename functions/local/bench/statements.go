@@ -38,24 +38,9 @@ INSERT INTO booking_event (booking_id, event, detail) VALUES ($1, 'POINTS_DEBITE
 // bareStatements is what a complete is set against with Postgres apart: a transaction of seven statements, then the
 // script. Nothing of what it must look at is left out, nothing is sent twice, and the driver keeps the statements by name.
 func (l *lab) bareStatements(ctx context.Context, database string, s *supply) (call, error) {
-	conn, err := l.bare(ctx, database)
-	if err != nil {
-		return nil, err
-	}
-	confirm, err := l.bareConfirm(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) error {
-		p, err := s.take()
-		if err != nil {
-			return err
-		}
-		if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return sevenStatements(ctx, tx, p) }); err != nil {
-			return err
-		}
-		return confirm(ctx, p)
-	}, nil
+	return l.bareBy(ctx, database, s, func(ctx context.Context, conn *pgx.Conn, p paid) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return sevenStatements(ctx, tx, p) })
+	})
 }
 
 func sevenStatements(ctx context.Context, tx pgx.Tx, p paid) error {

@@ -51,15 +51,10 @@ func (m *mall) starts(ctx context.Context) error {
 		if m.crowd, err = m.buyers(ctx, demoUsers); err != nil {
 			return err
 		}
-		product, err := m.product(ctx, stormUnits)
+		took, err := m.storm(ctx, ", the first traffic of all")
 		if err != nil {
 			return err
 		}
-		took, err := m.storm(ctx, product)
-		if err != nil {
-			return err
-		}
-		m.say("%-10s %d buyers for %d units, the first traffic of all: %.2f s", "storm", len(m.crowd), stormUnits, took)
 		storm = append(storm, took)
 	}
 	m.report.amount("storm-ready", "the stack is ready, servers up", "s", spreadOf(ready)).aims(atMost, 1)
@@ -71,24 +66,23 @@ func (m *mall) starts(ctx context.Context) error {
 func (m *mall) storms(ctx context.Context) error {
 	var all []float64
 	for range flowRounds {
-		product, err := m.product(ctx, stormUnits)
+		took, err := m.storm(ctx, "")
 		if err != nil {
 			return err
 		}
-		took, err := m.storm(ctx, product)
-		if err != nil {
-			return err
-		}
-		m.say("%-10s %d buyers for %d units: %.2f s", "storm", len(m.crowd), stormUnits, took)
 		all = append(all, took)
 	}
 	m.report.amount("storm-warm", "    the same, warm", "s", spreadOf(all))
 	return nil
 }
 
-// storm has everybody ask at the same moment, each on a connection of his own, and returns the seconds until the last
-// has his answer.
-func (m *mall) storm(ctx context.Context, product int64) (seconds float64, err error) {
+// storm has everybody ask for a new product at the same moment, each on a connection of his own, and returns the seconds
+// until the last has his answer.
+func (m *mall) storm(ctx context.Context, when string) (seconds float64, err error) {
+	product, err := m.product(ctx, stormUnits)
+	if err != nil {
+		return 0, err
+	}
 	var admitted atomic.Int64
 	calls := make([]call, len(m.crowd))
 	for i, one := range m.crowd {
@@ -104,5 +98,6 @@ func (m *mall) storm(ctx context.Context, product int64) (seconds float64, err e
 	if err == nil && admitted.Load() != stormUnits {
 		err = fmt.Errorf("%d were admitted to %d units", admitted.Load(), stormUnits)
 	}
+	m.say("%-10s %d buyers for %d units%s: %.2f s", "storm", len(m.crowd), stormUnits, when, s.took.Seconds())
 	return s.took.Seconds(), err
 }

@@ -2,10 +2,8 @@ package migrations
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"stayhold/shared/postgres"
 )
@@ -38,28 +36,18 @@ END $$`
 // after 25 s: who has asked for longer than an API waits is not there any more. The
 // owner's own login stays as it is. Run comes first; several may run at once.
 func LetIn(ctx context.Context, o postgres.Options, name, password string) error {
-	config, err := postgres.Settings(o)
+	db, err := open(o)
 	if err != nil {
 		return err
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(o.SignIn))
 	defer db.Close() //nolint:errcheck // everything is committed, or failed, by then
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	// Two that change one role at once fail.
-	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, routinesLock); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `SELECT set_config('stayhold.login', $1, true), set_config('stayhold.password', $2, true)`, name, password); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, letInSQL); err != nil {
-		return fmt.Errorf("the functions' login: %w", err)
-	}
-	return tx.Commit()
+	return alone(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `SELECT set_config('stayhold.login', $1, true), set_config('stayhold.password', $2, true)`, name, password); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, letInSQL); err != nil {
+			return fmt.Errorf("the functions' login: %w", err)
+		}
+		return nil
+	})
 }

@@ -39,11 +39,10 @@ type Report struct {
 // and the next run goes on.
 func Run(ctx context.Context, o postgres.Options) (Report, error) {
 	done := Report{Applied: []string{}}
-	config, err := postgres.Settings(o)
+	db, err := open(o)
 	if err != nil {
 		return done, err
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(o.SignIn))
 	defer db.Close() //nolint:errcheck // everything is committed, or failed, by then
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
@@ -60,20 +59,26 @@ func Run(ctx context.Context, o postgres.Options) (Report, error) {
 	if err != nil {
 		return done, fmt.Errorf("migrate: %w", err)
 	}
-	if err := putRoutines(ctx, db); err != nil {
+	if err := alone(ctx, db, putRoutines); err != nil {
 		return done, err
 	}
 	done.Version, err = provider.GetDBVersion(ctx)
 	return done, err
 }
 
-// routinesLock keeps two migrations from replacing the same routine at once.
-const routinesLock = 0x57A7
+// open opens the owner's connections.
+func open(o postgres.Options) (*sql.DB, error) {
+	config, err := postgres.Settings(o)
+	if err != nil {
+		return nil, err
+	}
+	return stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(o.SignIn)), nil
+}
 
-// putRoutines replaces all routines in one transaction, so that no call ever meets
-// half of them. A routine whose arguments change gets a new name: the previous version
-// of the program goes on calling the old one.
-func putRoutines(ctx context.Context, db *sql.DB) error {
+// alone runs what changes roles or routines in one transaction, which no other migration
+// is at meanwhile: two that change one role or routine at once fail.
+func alone(ctx context.Context, db *sql.DB, run func(context.Context, *sql.Tx) error) error {
+	const lock = 0x57A7
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tx, err := db.BeginTx(ctx, nil)
@@ -81,9 +86,19 @@ func putRoutines(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, routinesLock); err != nil {
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lock); err != nil {
 		return err
 	}
+	if err := run(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// putRoutines replaces all routines at once, so that no call ever meets half of them. A
+// routine whose arguments change gets a new name: the previous version of the program
+// goes on calling the old one.
+func putRoutines(ctx context.Context, tx *sql.Tx) error {
 	files, err := fs.Glob(routines, "routines/*.sql")
 	if err != nil {
 		return err
@@ -98,5 +113,5 @@ func putRoutines(ctx context.Context, db *sql.DB) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return tx.Commit()
+	return nil
 }
