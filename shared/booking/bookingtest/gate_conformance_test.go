@@ -23,9 +23,6 @@ const (
 	gateCalls = 110
 )
 
-// testRun tells the keys of this run from those of earlier ones on the same server.
-var testRun = strconv.FormatInt(time.Now().UnixNano(), 36)
-
 // side is a gate and the moment that its clock shows when a call begins.
 type side struct {
 	booking.Gate
@@ -79,7 +76,8 @@ type duo struct {
 
 func newDuo(t *testing.T, url string, seed uint64) *duo {
 	t.Helper()
-	prefix := fmt.Sprintf("%s.%s.%d:", t.Name(), testRun, seed)
+	// The time tells its keys from those of an earlier duo of the same seed.
+	prefix := fmt.Sprintf("%s.%d.%d:", t.Name(), time.Now().UnixNano(), seed)
 	gate, err := hold.New(hold.Options{URL: url, Prefix: prefix, Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
