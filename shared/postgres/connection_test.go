@@ -118,14 +118,14 @@ func TestConnectionThatDiedWithoutAWord(t *testing.T) {
 }
 
 // TestPoolerModeLeavesNothingInItsSession asks inside the store's own session what
-// would pin it, or be missing from the next one: and shows that it would be seen. The
-// search_path is the routine's, for as long as it runs.
+// would pin it, or be missing from the next one: and shows that it would be seen. What
+// a routine sets is its own, for as long as it runs.
 func TestPoolerModeLeavesNothingInItsSession(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t, migrate)
 	for _, sql := range []string{
 		`CREATE FUNCTION leaves_nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-			IF EXISTS (SELECT FROM pg_prepared_statements) OR EXISTS (SELECT FROM pg_settings WHERE source = 'session' AND name <> 'search_path')
+			IF EXISTS (SELECT FROM pg_prepared_statements) OR EXISTS (SELECT FROM pg_settings WHERE source = 'session' AND name NOT IN ('search_path', 'enable_seqscan', 'plan_cache_mode'))
 				OR EXISTS (SELECT FROM pg_class WHERE relpersistence = 't') THEN
 				RAISE EXCEPTION 'something is left in the session';
 			END IF;

@@ -111,7 +111,7 @@ const checkoutSQL = `
 SELECT p.id, p.name, p.price::text, p.status, p.total_stock, p.remaining_stock, p.sale_start_at, p.check_in_at, p.check_out_at,
     coalesce((SELECT balance FROM user_point WHERE user_id = $1), 0)::text,
     (SELECT booking_json(b, payments_json(b.id)) FROM booking b
-     WHERE b.user_id = $1 AND b.product_id + 0 = p.id AND b.status IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')),
+     WHERE b.user_id = $1 AND b.product_id + 0 = p.id AND b.status || '' IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')),
     now()
 FROM product p WHERE p.id = $2 AND p.status <> 'INACTIVE'`
 

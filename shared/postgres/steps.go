@@ -18,7 +18,7 @@ const recallSQL = `
 SELECT fingerprint, request_id, outcome, claimed_until
 FROM idempotency_key
 WHERE user_id = $1 AND scope = $2 AND key = $3
-  AND created_at > now() - interval '24 hours'
+  AND now() - created_at < interval '24 hours'
   AND (outcome IS NOT NULL OR claimed_until > now())`
 
 // Recall reads what a request with this key was answered; nil: the key is free.

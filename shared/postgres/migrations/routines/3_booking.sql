@@ -22,19 +22,16 @@ BEGIN
     IF NOT FOUND OR p.status = 'INACTIVE' THEN
         RETURN refusal('PRODUCT_NOT_FOUND');
     END IF;
-    -- By the user, whose bookings are few. Without + 0 a planner that knows nothing of the
-    -- table yet takes an index by product for as good, and reads a whole sale each time.
     SELECT * INTO b FROM booking
-    WHERE user_id = p_user AND product_id + 0 = p_product AND status IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')
+    WHERE user_id = p_user AND product_id + 0 = p_product AND status || '' IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')
     FOR UPDATE;
     IF b.status = 'CONFIRMED' THEN
         PERFORM spend(p_token, b);
         RETURN outcome(b.id, 'ALREADY_PURCHASED');
     END IF;
     IF b.hold_token = p_token OR b.hold_expires_at > clock_timestamp() OR EXISTS (
-        SELECT FROM payment_attempt a JOIN payment y ON y.id = a.payment_id
-        WHERE a.booking_id = b.id AND a.kind = 'APPROVE'
-          AND (a.state IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
+        SELECT FROM payment y, LATERAL (SELECT state FROM payment_attempt WHERE payment_id = y.id AND kind = 'APPROVE' OFFSET 0) a
+        WHERE y.booking_id = b.id AND (a.state IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
     ) THEN
         PERFORM spend(p_token, b);
         RETURN outcome(b.id, 'DUPLICATE_RESERVATION');
@@ -47,7 +44,7 @@ BEGIN
         RETURN refusal('SOLD_OUT');
     END IF;
     IF (SELECT count(*) FROM booking
-        WHERE user_id = p_user AND status IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at > clock_timestamp()
+        WHERE user_id = p_user AND status || '' IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at > clock_timestamp()
     ) >= p_max_open THEN
         PERFORM spend(p_token, NULL);
         RETURN refusal('HOLD_LIMIT');
@@ -80,7 +77,7 @@ BEGIN
         RETURN wrong_state(b, false);
     END IF;
     IF EXISTS (SELECT FROM payment_attempt a
-        WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state IN ('REQUESTED', 'UNKNOWN')
+        WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state || '' IN ('REQUESTED', 'UNKNOWN')
     ) THEN
         RETURN outcome(b.id, 'PAYMENT_IN_PROGRESS');
     END IF;
@@ -165,7 +162,7 @@ BEGIN
         RAISE EXCEPTION 'booking %: the paid amounts are not its total', b.id;
     END IF;
     UPDATE booking SET status = 'CONFIRMED', hold_expires_at = coalesce(p_held, hold_expires_at), updated_at = now()
-    WHERE id = b.id AND status = 'PAYMENT_PENDING';
+    WHERE id = b.id AND status = b.status;
     PERFORM note(b.id, 'CONFIRMED');
     result := remember(p_key, outcome(b.id));
     UPDATE product SET remaining_stock = remaining_stock - 1, updated_at = now()

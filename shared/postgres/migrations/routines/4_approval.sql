@@ -85,7 +85,7 @@ DECLARE b booking; p payment; a payment_attempt; leased timestamptz;
 BEGIN
     SELECT * INTO b FROM booking WHERE id = p_booking FOR UPDATE;
     SELECT * INTO a FROM payment_attempt
-    WHERE booking_id = b.id AND kind = 'APPROVE' AND state IN ('REQUESTED', 'UNKNOWN')
+    WHERE booking_id = b.id AND kind = 'APPROVE' AND state || '' IN ('REQUESTED', 'UNKNOWN')
       AND next_try_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())
     ORDER BY id LIMIT 1;
     IF NOT FOUND THEN
@@ -111,7 +111,7 @@ BEGIN
     PERFORM note(b.id, 'CHARGED', concat_ws(', ', format('%s, order %s', a.amount, a.order_id), 'reference ' || nullif(p_reference, '')));
     UPDATE payment SET status = 'SUCCESS', updated_at = now() WHERE id = p.id AND status = 'READY';
     IF FOUND AND b.status = 'INIT' THEN
-        UPDATE booking SET status = 'PAYMENT_PENDING', updated_at = now() WHERE id = b.id AND status = 'INIT';
+        UPDATE booking SET status = 'PAYMENT_PENDING', updated_at = now() WHERE id = b.id AND status = b.status;
         PERFORM note(b.id, 'PAYMENT_PENDING');
         RETURN NULL;
     END IF;

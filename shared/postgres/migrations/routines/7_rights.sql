@@ -4,6 +4,9 @@
 -- and nobody else may call it. The rest of the routines run with the rights of whoever
 -- calls them, which outside an entry is not enough to write.
 --
+-- What an entry looks for is few rows of its own. Its plans are made once in a session,
+-- and none of them reads a table whole that was empty then.
+--
 -- A migration that may not make roles goes on without: who makes the role by hand
 -- migrates once more.
 DO $$
@@ -21,6 +24,7 @@ DECLARE
 BEGIN
     FOREACH one IN ARRAY entries LOOP
         EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp', one, home);
+        EXECUTE format('ALTER FUNCTION %I SET enable_seqscan = off SET plan_cache_mode = force_generic_plan', one);
         EXECUTE format('REVOKE ALL ON FUNCTION %I FROM PUBLIC', one);
     END LOOP;
     IF has_schema_privilege('public', home, 'CREATE') THEN
@@ -39,6 +43,7 @@ BEGIN
             WHEN insufficient_privilege THEN RETURN;
         END;
     END IF;
+    EXECUTE 'ALTER FUNCTION payments_json SET enable_seqscan = off';
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO stayhold_app', home);
     FOREACH one IN ARRAY tables LOOP
         IF NOT has_table_privilege('stayhold_app', format('%I.%I', home, one), 'SELECT') THEN
