@@ -7,13 +7,16 @@ import (
 	"testing"
 )
 
-// What is measured beside its floor works on real servers, and tells each of its measures; how fast is no matter here.
+// What is counted, or measured beside its floor, works on real servers, and tells each of its measures; how fast is no
+// matter here.
 func TestGroupsOfTheDatabase(t *testing.T) {
 	for _, one := range []struct {
 		name string
 		run  func(context.Context, *bench) error
 		want string
 	}{
+		{"trips", tripsGroup, "b-1a b-1b b-1c b-2a b-2b b-2c b-2d b-2e b-2f b-2g b-2h b-2i b-3a b-3b b-3c b-4a b-4b b-4c b-5a b-5b b-5c b-5d " +
+			"b-6a b-6b b-6c b-7a b-7b b-7c b-8a b-8b b-8c b-8d b-8e b-8f"},
 		{"complete", completeGroup, "6 6b 6c complete-handler complete-floor 7a complete-7a-handler complete-7a-statements 7b complete-7b-handler complete-7b-statements"},
 		{"hot", hotGroup, "8 reserve-hot reserve-spread 9 flush-reserve flush-row-lock"},
 		{"pooler", poolerGroup, "10 reserve-pooled reserve-direct"},
@@ -34,6 +37,11 @@ func TestGroupsOfTheDatabase(t *testing.T) {
 				told = append(told, m.ID)
 				if (m.Ratio == nil || *m.Ratio < 0) && (m.Figures == nil || m.Figures.PerSecond <= 0) {
 					t.Errorf("%s: %+v", m.ID, m)
+				}
+			}
+			if one.name == "trips" {
+				if err := b.report.verdict(); err != nil { // a count is no time: it is judged here too
+					t.Error(err)
 				}
 			}
 			if want := strings.Fields(one.want); !slices.Equal(told, want) {
