@@ -52,6 +52,7 @@ func groups() []group {
 		{"reserve", reserveGroup, false},
 		{"gate", gateGroup, false},
 		{"start", startGroup, false},
+		{"first", firstGroup, false},
 		{"complete", completeGroup, false},
 		{"hot", hotGroup, false},
 		{"pooler", poolerGroup, false},

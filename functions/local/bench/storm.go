@@ -33,10 +33,10 @@ func (m *mall) starts(ctx context.Context) error {
 		var err error
 		if m.front, err = harness.Open(ctx, harness.Options{
 			Root: m.root, Bin: filepath.Join(m.dir, "bin"), Work: filepath.Join(m.work, fmt.Sprintf("stack-%d", life)),
-			Vars: []string{
+			Vars: append([]string{
 				"SWEEP_INTERVAL=" + sweepInterval, fmt.Sprintf("MAX_OPEN_HOLDS=%d", stormHolds), "REDIS_URL=" + m.redis,
 				"MIGRATE_DATABASE_URL=" + m.database, "DATABASE_URL=" + postgrestest.Functions(m.database),
-			},
+			}, m.payments...),
 		}); err != nil {
 			return err
 		}
