@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"stayhold/functions/local/harness"
 )
 
 // What is counted, or measured beside its floor, works on real servers, and tells each of its measures; how fast is no
@@ -48,5 +52,60 @@ func TestGroupsOfTheDatabase(t *testing.T) {
 				t.Errorf("told of %v, not of %v", told, want)
 			}
 		})
+	}
+}
+
+// executables is a folder with what `make build` builds in its bin.
+func executables(t *testing.T) string {
+	t.Helper()
+	bin, err := harness.Build("../../..", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(bin)
+}
+
+// The functions as they are built answer a first request in plain text and over TLS; how soon is no matter here.
+func TestFirstGroup(t *testing.T) {
+	told := measuredQuickly(t, executables(t), firstGroup)
+	for _, name := range []string{"reserve", "approve", "complete"} {
+		for _, kind := range []string{"plain", "tls"} {
+			id := "first-" + name + "-" + kind
+			all, waited := told[id], told[id+"-next"]
+			if all.Ratio == nil || waited.Ratio == nil || *waited.Ratio <= 0 || *all.Ratio < *waited.Ratio {
+				t.Errorf("%s: %+v, of it %+v", id, all, waited)
+			}
+		}
+	}
+}
+
+// Purchases, refusals and storms go through the stack, every function is looked at, and whose processor time it is is told
+// of everybody on the way; how fast is no matter here.
+func TestFlowGroup(t *testing.T) {
+	told := measuredQuickly(t, executables(t), flowGroup)
+	for _, id := range []string{"idle-memory", "storm-ready", "storm-cold", "storm-warm", "flow-1", "flow-1-p99", "flow-8", "flow-8-p99", "flow-32", "flow-32-p99",
+		"flow-64", "flow-64-p99", "refused-64", "idle-memory-after"} {
+		if m, ok := told[id]; !ok || m.Ratio == nil || *m.Ratio <= 0 {
+			t.Errorf("%s: %+v", id, m)
+		}
+	}
+	for _, name := range strings.Fields("reserve register approve complete cancel query compensate sweep admin migrate") {
+		if m, ok := told["12b-"+name]; !ok || *m.Ratio <= 0 {
+			t.Errorf("the memory of %s: %+v", name, m)
+		}
+	}
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		return // the system does not tell
+	}
+	busy := told["flow-64"].Figures
+	for _, who := range strings.Fields("buyers front functions simulator postgres redis") {
+		if ms, ok := busy.CPUMillis[who]; !ok || ms < 0 {
+			t.Errorf("processor time of %s: %v", who, busy.CPUMillis)
+		}
+	}
+	for _, step := range stepOrder {
+		if busy.StepMillis[step] <= 0 {
+			t.Errorf("time of %s: %v", step, busy.StepMillis)
+		}
 	}
 }
