@@ -27,10 +27,10 @@ SAM_GOFLAGS := -tags=$(TAGS) -trimpath '-ldflags=-s -w'
 # One process after the other dies in these: a race has nobody to run, and the detector takes thrice the time.
 UNRACED := ^TestCrash
 # Each of these fills a machine by itself, and looks at the clock.
-BUSY := stayhold/(functions/local/(chaos|stacktest)|shared/booking)$$
+BUSY := stayhold/(functions/local/(bench|chaos|stacktest)|shared/booking)$$
 # Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
 # and PgBouncer they would show nothing.
-UNSCALED := TestBadStarts|TestFunctionsElsewhere|TestAnotherDatabase|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
+UNSCALED := TestBadStarts|TestFunctionsElsewhere|TestAnotherDatabase|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestInitWaitsForNobody|TestARefusalOpensNoDatabase|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
 
 .PHONY: help
 help: ## this list

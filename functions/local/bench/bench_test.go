@@ -193,7 +193,7 @@ func TestParts(t *testing.T) {
 	}
 	got := parts(1, 2, []harness.Process{
 		of(5, 3, "postgres: x"), of(3, 1, "postgres -D x"), of(9, 2, "/srv/bin/ReserveFunction/bootstrap "), of(2, 1, ""), of(4, 1, "redis-server *:1"),
-		of(7, 0, ""), of(8, 2, "payments"), of(1, 0, "bench"),
+		of(7, 0, ""), of(8, 1, "/tmp/simulator/bootstrap dir"), of(1, 0, "bench"),
 	})
 	if len(got["postgres"]) != 2 || len(got["functions"]) != 1 || len(got["redis"]) != 1 || len(got["front"]) != 1 || len(got["simulator"]) != 1 {
 		t.Errorf("%+v", got)

@@ -48,10 +48,11 @@ var flows = []struct {
 type mall struct {
 	*bench
 	*lab
-	front  *harness.Front
-	shop   *harness.Shop
-	crowd  []buyer
-	memory memories
+	front    *harness.Front
+	shop     *harness.Shop
+	crowd    []buyer
+	memory   memories
+	payments []string // what the stack is told of the gateway
 }
 
 // flowGroup measures purchases over HTTP through the local stack, and what its functions have in memory. The servers
@@ -72,6 +73,9 @@ func flowGroup(ctx context.Context, b *bench) error {
 			m.front.Stop()
 		}
 	}()
+	if m.payments, err = l.startGateway(ctx, b); err != nil {
+		return err
+	}
 	for _, phase := range []func(context.Context) error{
 		m.starts, m.warmUp, m.purchases, m.refusals, m.storms, m.rest, m.audited,
 	} {

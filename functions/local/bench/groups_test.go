@@ -2,18 +2,26 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"stayhold/functions/local/harness"
 )
 
-// What is measured beside its floor works on real servers, and tells each of its measures; how fast is no matter here.
+// What is counted, or measured beside its floor, works on real servers, and tells each of its measures; how fast is no
+// matter here.
 func TestGroupsOfTheDatabase(t *testing.T) {
 	for _, one := range []struct {
 		name string
 		run  func(context.Context, *bench) error
 		want string
 	}{
+		{"trips", tripsGroup, "b-1a b-1b b-1c b-2a b-2b b-2c b-2d b-2e b-2f b-2g b-2h b-2i b-3a b-3b b-3c b-4a b-4b b-4c b-5a b-5b b-5c b-5d " +
+			"b-6a b-6b b-6c b-7a b-7b b-7c b-8a b-8b b-8c b-8d b-8e b-8f"},
 		{"complete", completeGroup, "6 6b 6c complete-handler complete-floor 7a complete-7a-handler complete-7a-statements 7b complete-7b-handler complete-7b-statements"},
 		{"hot", hotGroup, "8 reserve-hot reserve-spread 9 flush-reserve flush-row-lock"},
 		{"pooler", poolerGroup, "10 reserve-pooled reserve-direct"},
@@ -36,9 +44,74 @@ func TestGroupsOfTheDatabase(t *testing.T) {
 					t.Errorf("%s: %+v", m.ID, m)
 				}
 			}
+			if one.name == "trips" {
+				if err := b.report.verdict(); err != nil { // a count is no time: it is judged here too
+					t.Error(err)
+				}
+			}
 			if want := strings.Fields(one.want); !slices.Equal(told, want) {
 				t.Errorf("told of %v, not of %v", told, want)
 			}
 		})
+	}
+}
+
+// executables is a folder with what `make build` builds in its bin.
+func executables(t *testing.T) string {
+	t.Helper()
+	bin, err := harness.Build("../../..", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(bin)
+}
+
+// The functions as they are built answer a first request in plain text and over TLS; how soon is no matter here.
+func TestFirstGroup(t *testing.T) {
+	told := measuredQuickly(t, executables(t), firstGroup)
+	for _, name := range []string{"reserve", "approve", "complete"} {
+		for _, kind := range []string{"plain", "tls"} {
+			id := "first-" + name + "-" + kind
+			all, waited := told[id], told[id+"-next"]
+			if all.Ratio == nil || waited.Ratio == nil || *waited.Ratio <= 0 || *all.Ratio < *waited.Ratio {
+				t.Errorf("%s: %+v, of it %+v", id, all, waited)
+			}
+		}
+	}
+}
+
+// Purchases, refusals and storms go through the stack, every function is looked at, and whose processor time it is is told
+// of everybody on the way; how fast is no matter here.
+func TestFlowGroup(t *testing.T) {
+	told := measuredQuickly(t, executables(t), flowGroup)
+	for _, id := range []string{"idle-memory", "storm-ready", "storm-cold", "storm-warm", "flow-1", "flow-1-p99", "flow-8", "flow-8-p99", "flow-32", "flow-32-p99",
+		"flow-64", "flow-64-p99", "refused-64", "idle-memory-after"} {
+		if m, ok := told[id]; !ok || m.Ratio == nil || *m.Ratio <= 0 {
+			t.Errorf("%s: %+v", id, m)
+		}
+	}
+	for _, name := range strings.Fields("reserve register approve complete cancel query compensate sweep admin migrate") {
+		if m, ok := told["12b-"+name]; !ok || *m.Ratio <= 0 {
+			t.Errorf("the memory of %s: %+v", name, m)
+		}
+	}
+	for _, step := range stepOrder {
+		if took := told["flow-64"].Figures.StepMillis; took[step] <= 0 {
+			t.Errorf("time of %s: %v", step, took)
+		}
+	}
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		return // the system does not tell
+	}
+	spent := map[string]float64{}
+	for _, one := range flows {
+		for who, ms := range told[fmt.Sprintf("flow-%d", one.buyers)].Figures.CPUMillis {
+			spent[who] += ms
+		}
+	}
+	for _, who := range strings.Fields("buyers front functions simulator postgres redis") {
+		if spent[who] <= 0 {
+			t.Errorf("processor time of %s: %v", who, spent)
+		}
 	}
 }

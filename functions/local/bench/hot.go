@@ -98,8 +98,11 @@ func rowLock(ctx context.Context, b *bench, l *lab) error {
 
 // best tries a leg with few workers and with many, and leaves it with the number by which more is done.
 func (l *lab) best(ctx context.Context, b *bench, one *leg) error {
-	most := 0.0
-	for _, workers := range []int{16, 64} {
+	most, numbers := 0.0, []int{16, 64}
+	if b.quick {
+		numbers = numbers[:1]
+	}
+	for _, workers := range numbers {
 		err := l.within(func() error {
 			calls, err := one.enlist(ctx, workers)
 			if err != nil {

@@ -15,23 +15,30 @@ import (
 	"stayhold/shared/postgres"
 	"stayhold/shared/postgres/migrations"
 	"stayhold/shared/postgres/postgrestest"
+	"stayhold/shared/servertest"
 )
 
 // lab is a Postgres that flushes and a Redis that appends, as in the local stack, for what is measured in this process.
 type lab struct {
-	database string // its owner's URL
-	redis    string // URL
-	event    event  // of a reserve
-	complete event
-	admin    booking.Admin
-	users    atomic.Int64
-	mu       sync.Mutex
-	undo     []func()
+	database    string // its owner's URL
+	redis       string // URL
+	secureRedis string // the same over TLS, where it shows a certificate
+	event       event  // of a reserve
+	complete    event
+	admin       booking.Admin
+	users       atomic.Int64
+	mu          sync.Mutex
+	undo        []func()
 }
 
 // openLab starts the servers below dir and brings the schema up. An error is one line for a person, which names what
 // has to be installed when a server is missing; nothing is left running then.
-func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
+func openLab(ctx context.Context, root, dir string) (*lab, error) {
+	return openLabShowing(ctx, root, dir, nil)
+}
+
+// openLabShowing is openLab with servers that speak TLS too, and show that certificate; nil: plain text only.
+func openLabShowing(ctx context.Context, root, dir string, shown *servertest.Certificate) (_ *lab, err error) {
 	l := &lab{}
 	defer func() {
 		if err != nil {
@@ -44,17 +51,17 @@ func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
 	if l.complete, err = readEvent(filepath.Join(root, "events", "complete.json")); err != nil {
 		return nil, err
 	}
-	db, err := postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true})
+	db, err := postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true, Certificate: shown})
 	if err != nil {
 		return nil, err
 	}
 	l.later(db.Stop)
-	gate, err := holdtest.Start(ctx, holdtest.Config{Dir: filepath.Join(dir, "redis")})
+	gate, err := holdtest.Start(ctx, holdtest.Config{Dir: filepath.Join(dir, "redis"), Certificate: shown})
 	if err != nil {
 		return nil, err
 	}
 	l.later(gate.Stop)
-	l.database, l.redis = db.URL(), gate.URL()
+	l.database, l.redis, l.secureRedis = db.URL(), gate.URL(), gate.SecureURL()
 	if _, err := migrations.Run(ctx, postgres.Options{URL: l.database}); err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 // cpuOrder is who spends processor time: in this process's duels, then in the local stack.
 var cpuOrder = []string{"process", "all", "buyers", "front", "functions", "simulator", "postgres", "redis"}
 
-// parts sorts what a process has started: the front of a stack, its functions' environments, what else it runs apart,
-// and the servers with their children.
+// parts sorts what a process has started: the front of a stack, its functions' environments, the payment simulator, and
+// the servers with their children.
 func parts(root, front int, all []harness.Process) map[string][]harness.Process {
 	sorted := map[string][]harness.Process{}
 	for _, p := range harness.Family(root, all) {
@@ -25,10 +25,10 @@ func parts(root, front int, all []harness.Process) map[string][]harness.Process 
 			continue
 		case p.PID == front:
 			name = "front"
+		case p.Function() == simulator:
+			name = simulator
 		case p.Function() != "":
 			name = "functions"
-		case p.Parent == front:
-			name = "simulator"
 		case strings.Contains(p.Args, "redis-server"):
 			name = "redis"
 		}

@@ -44,12 +44,15 @@ type group struct {
 	asked bool // it is measured only when asked for: it takes minutes
 }
 
-// groups are measured in this order: what runs in this process, which a profile covers, before the local stack.
+// groups are measured in this order: what is exact before what takes time, and what runs in this process, which a profile
+// covers, before the local stack.
 func groups() []group {
 	return []group{
+		{"trips", tripsGroup, false},
 		{"reserve", reserveGroup, false},
 		{"gate", gateGroup, false},
 		{"start", startGroup, false},
+		{"first", firstGroup, false},
 		{"complete", completeGroup, false},
 		{"hot", hotGroup, false},
 		{"pooler", poolerGroup, false},

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	simulatorPackage = "./functions/local/bench/simulator"
+	// simulator is how its process is told apart from the functions'.
+	simulator     = "simulator"
+	gatewaySecret = "bench-gateway-secret"
+)
+
+// startGateway starts the payment simulator as a process of its own, which the lab ends, and gives what functions and
+// stack are told of it.
+func (l *lab) startGateway(ctx context.Context, b *bench) (variables []string, err error) {
+	p, err := b.build(ctx, simulator, simulatorPackage, "")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(b.work, "payments-")
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(p.path, filepath.Clean(dir), gatewaySecret)
+	var words strings.Builder
+	cmd.Stderr = &words
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, errors.Join(err, alive.Close())
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	url, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		_ = alive.Close() // it is at its end already
+		return nil, fmt.Errorf("the payment simulator: %w: %s", errors.Join(err, cmd.Wait()), words.String())
+	}
+	l.later(func() {
+		_ = errors.Join(alive.Close(), cmd.Wait()) // what it has kept goes with the folder
+	})
+	return []string{"PAYMENT_GATEWAY_URL=" + strings.TrimSpace(url), "PAYMENT_GATEWAY_SECRET=" + gatewaySecret}, nil
+}
