@@ -77,7 +77,7 @@ func flowGroup(ctx context.Context, b *bench) error {
 		return err
 	}
 	for _, phase := range []func(context.Context) error{
-		m.starts, m.warmUp, m.purchases, m.refusals, m.storms, m.rest, m.audited,
+		m.starts, m.warmUp, m.purchases, m.least, m.refusals, m.storms, m.rest, m.audited,
 	} {
 		if err := phase(ctx); err != nil {
 			return err
@@ -166,10 +166,7 @@ func (m *mall) purchases(ctx context.Context) error {
 	}
 	for i, one := range flows {
 		id, name := fmt.Sprintf("flow-%d", one.buyers), fmt.Sprintf("the whole flow over HTTP, %d at a time", one.buyers)
-		f := figuresOf(together(all[i].samples))
-		for who, total := range all[i].cpu {
-			f.CPUMillis[who] = inMillis(total) / float64(len(together(all[i].samples).latencies))
-		}
+		f := all[i].figures(1)
 		f.StepMillis = map[string]float64{}
 		for step, took := range all[i].steps {
 			slices.Sort(took)
@@ -186,7 +183,7 @@ func (m *mall) purchase(ctx context.Context, into *purchased, buyers int, length
 	next := m.visits()
 	var mu sync.Mutex
 	if into.steps == nil {
-		into.steps, into.cpu = map[string][]time.Duration{}, map[string]time.Duration{}
+		into.steps = map[string][]time.Duration{}
 	}
 	one := func(ctx context.Context) error {
 		v, err := next(ctx)
@@ -202,11 +199,16 @@ func (m *mall) purchase(ctx context.Context, into *purchased, buyers int, length
 			at = now
 		})
 	}
+	return m.round(ctx, into, slices.Repeat([]call{one}, buyers), length)
+}
+
+// round has the calls made for that long, and notes who spent what on them.
+func (m *mall) round(ctx context.Context, into *purchased, calls []call, length time.Duration) error {
 	before, err := m.spent()
 	if err != nil {
 		return err
 	}
-	s, err := play(ctx, slices.Repeat([]call{one}, buyers), m.during(length))
+	s, err := play(ctx, calls, m.during(length))
 	if err != nil {
 		return err
 	}
@@ -214,12 +216,25 @@ func (m *mall) purchase(ctx context.Context, into *purchased, buyers int, length
 	if err != nil {
 		return err
 	}
+	if into.cpu == nil {
+		into.cpu = map[string]time.Duration{}
+	}
 	for who, total := range after {
 		into.cpu[who] += total - before[who]
 	}
 	into.cpu["buyers"] += s.ownCPU
 	into.samples = append(into.samples, s)
 	return nil
+}
+
+// figures are the rounds' numbers; processor time is that of so many calls.
+func (p purchased) figures(calls float64) figures {
+	all := together(p.samples)
+	f := figuresOf(all)
+	for who, total := range p.cpu {
+		f.CPUMillis[who] = calls * inMillis(total) / float64(len(all.latencies))
+	}
+	return f
 }
 
 // during lets a worker go on for that long.
