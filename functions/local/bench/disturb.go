@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"stayhold/shared/postgres"
+	"stayhold/shared/postgres/postgrestest"
+)
+
+// set makes what the stretches work on, and opens whoever works.
+func (t *tail) set(ctx context.Context) error {
+	began := time.Now()
+	backlog, holds := t.fewer(tailBacklog), t.fewer(manyHolds)
+	t.users.Store(backlog)
+	open, err := t.product(ctx, unlimited)
+	if err != nil {
+		return err
+	}
+	if t.gone, err = t.goneProduct(ctx); err != nil {
+		return err
+	}
+	if err := t.pileUp(ctx, backlog); err != nil {
+		return err
+	}
+	for _, sql := range []string{`CREATE TABLE bare (at timestamptz)`, `CREATE TABLE dirt (filler text)`} {
+		if err := postgrestest.Exec(ctx, t.database, sql); err != nil {
+			return err
+		}
+	}
+	if t.door, err = t.bench.door(t.redis); err != nil {
+		return err
+	}
+	t.later(func() { _ = t.door.client.Close() }) // nothing is under way on it
+	t.door.user, t.door.product = 1<<40, 1<<40    // whom and what the database does not know
+	for _, set := range [][2]string{
+		{"auto-aof-rewrite-percentage", "0"}, // a disturbance says when
+		{"slowlog-log-slower-than", "1000"}, {"slowlog-max-len", "10000"},
+	} {
+		if err := t.door.client.ConfigSet(ctx, set[0], set[1]).Err(); err != nil {
+			return err
+		}
+	}
+	if _, err := t.door.seed(ctx, holds, unlimited, time.Now().Add(holdTTL)); err != nil {
+		return err
+	}
+	wire, err := postgrestest.NewWire(t.database)
+	if err != nil {
+		return err
+	}
+	t.later(wire.Close)
+	for _, one := range []struct {
+		scene *scene
+		url   string
+	}{{&t.near, t.database}, {&t.far, wire.URL()}} {
+		if *one.scene, err = t.staged(ctx, one.url, open); err != nil {
+			return err
+		}
+	}
+	wire.Delay(tailAway)
+	if t.refused, err = t.gathered(ctx, t.direct(), t.gone); err != nil {
+		return err
+	}
+	t.say("%-10s %d lapsed bookings and %d holds are there  (%.1f s)", "tail", backlog, holds, time.Since(began).Seconds())
+	return nil
+}
+
+// staged is a scene of a product that has a unit for everybody, with the database at url, in which nothing happens.
+func (t *tail) staged(ctx context.Context, url string, product int64) (scene, error) {
+	s := scene{product: product}
+	conn, err := t.lab.bare(ctx, url)
+	if err != nil {
+		return s, err
+	}
+	s.bare = func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, `INSERT INTO bare VALUES (now())`)
+		return err
+	}
+	s.buyers, err = t.gathered(ctx, postgres.Options{URL: postgrestest.Functions(url)}, product)
+	return s, err
+}
+
+// gathered are handlers that have made their first calls.
+func (t *tail) gathered(ctx context.Context, o postgres.Options, product int64) ([]attempt, error) {
+	all := make([]attempt, tailBuyers)
+	for i := range all {
+		handler, err := t.reserving(o)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = t.knock(handler)
+	}
+	_, err := play(ctx, new(tally).calls(t.lab, all, product), func(_ time.Duration, n int) bool { return n < warmCalls })
+	return all, err
+}
+
+// lapse is a product whose units are all held until one moment, a quarter of the stretch from now: buyers are refused
+// until then and admitted from there on, and each clears some of the holds away.
+func (t *tail) lapse(ctx context.Context) (scene, error) {
+	s, holds := t.near, t.fewer(lapsedHolds)
+	var err error
+	if s.product, err = t.lab.product(ctx, holds); err != nil {
+		return s, err
+	}
+	k, err := t.door.fill(ctx, s.product, holds, holds, time.UnixMilli(1), 1)
+	if err != nil {
+		return s, err
+	}
+	s.full = true
+	deadline := time.Now().Add(t.scaled(tailLength) / 4)
+	err = t.door.client.ZUnionStore(ctx, k.holds, &redis.ZStore{Keys: []string{k.holds}, Weights: []float64{float64(deadline.UnixMilli())}}).Err()
+	return s, err
+}
+
+// swept has the sweep work for as long as the stretch lasts, on the products at which buyers are.
+func (t *tail) swept(context.Context) (scene, error) {
+	s := t.near
+	s.happens = func(ctx context.Context) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, t.scaled(tailLength)+sweepReserve)
+		defer cancel()
+		report, err := t.sweep().Run(ctx)
+		if err == nil && report.Lapsed == 0 {
+			err = errors.New("the sweep finds nothing that has lapsed")
+		}
+		return fmt.Sprintf("   %d bookings swept", report.Lapsed), err
+	}
+	return s, nil
+}
+
+// rewrite has Redis write its file anew, by a child that shares its memory.
+func (t *tail) rewrite(context.Context) (scene, error) {
+	s := t.near
+	s.happens = func(ctx context.Context) (string, error) {
+		began := time.Now()
+		if err := t.door.client.BgRewriteAOF(ctx).Err(); err != nil {
+			return "", err
+		}
+		for {
+			text, err := t.door.client.Info(ctx, "persistence", "stats").Result()
+			switch {
+			case err != nil:
+				return "", err
+			case infoOf(text, "aof_rewrite_in_progress") == "0" && infoOf(text, "aof_rewrite_scheduled") == "0":
+				if status := infoOf(text, "aof_last_bgrewrite_status"); status != "ok" {
+					return "", errors.New("the rewrite ended: " + status)
+				}
+				return fmt.Sprintf("   fork %s µs, rewritten in %.1f s", infoOf(text, "latest_fork_usec"), time.Since(began).Seconds()), nil
+			}
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+				return "", ctx.Err()
+			}
+		}
+	}
+	return s, nil
+}
+
+// infoOf is one value of what Redis says of itself.
+func infoOf(text, name string) string {
+	_, line, _ := strings.Cut(text, "\n"+name+":")
+	value, _, _ := strings.Cut(line, "\r")
+	return value
+}
+
+// checkpoint has Postgres write all pages that are dirty at once, which it does over minutes by itself.
+func (t *tail) checkpoint(ctx context.Context) (scene, error) {
+	s := t.near
+	// Seven rows to a page.
+	err := postgrestest.Exec(ctx, t.database, `INSERT INTO dirt SELECT repeat('x', 1000) FROM generate_series(1, 7 * $1::bigint)`, t.fewer(tailPages))
+	s.happens = func(ctx context.Context) (string, error) {
+		began := time.Now()
+		err := postgrestest.Exec(ctx, t.database, `CHECKPOINT`)
+		return fmt.Sprintf("   %d pages in %.1f s", t.fewer(tailPages), time.Since(began).Seconds()), err
+	}
+	return s, err
+}

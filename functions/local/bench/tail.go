@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// tailRounds are played of each disturbance: what comes of itself comes in each, what the machine does does not.
+	tailRounds = 3
+	tailLength = 2700 * time.Millisecond
+	// tailEvery is how often a reserve is due that is admitted, and one that is refused: half of what two cores can do,
+	// and 5,400 of each in all rounds.
+	tailEvery = 1500 * time.Microsecond
+	// tailBuyers are as many as wait for their answers at a time; each has a handler and connections of his own.
+	tailBuyers   = 8
+	commitEvery  = 5 * time.Millisecond
+	probeEvery   = 2 * time.Millisecond
+	tailBacklog  = 20_000
+	tailAway     = 5 * time.Millisecond
+	tailPages    = 8_000
+	longestStall = 50 // ms
+)
+
+// tail is a lab in which reserves go on at a steady rate while something happens.
+type tail struct {
+	*bench
+	*lab
+	door      *door
+	gone      int64 // a product that is sold out
+	refused   []attempt
+	near, far scene // calm, with the database beside and away
+}
+
+// disturbance is what happens to a stretch.
+type disturbance struct {
+	id, title string
+	scene     func(context.Context) (scene, error)
+}
+
+// scene is one stretch: who reserves which product, what is asked beside them, and what happens meanwhile, which tells
+// what it has done.
+type scene struct {
+	buyers  []attempt
+	product int64
+	full    bool // sold out at first
+	bare    call // one commit
+	happens func(context.Context) (string, error)
+}
+
+// found is what the stretches of one disturbance have shown.
+type found struct {
+	admitted, refused, bare []sample
+	stalls                  []float64 // ms
+}
+
+// tailGroup measures how long the slowest of many reserves take while something else goes on. They fall due at a steady
+// rate, and are measured from that moment. What the machine does is told from what is done here by probes beside them in
+// which nothing is ours: a PING, a commit of one row, and a timer.
+func tailGroup(ctx context.Context, b *bench) error {
+	l, err := openLab(ctx, b.root, filepath.Join(b.work, "tail"))
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	t := &tail{bench: b, lab: l}
+	if err := t.set(ctx); err != nil {
+		return err
+	}
+	all := []disturbance{
+		{"calm", "nothing else goes on", func(context.Context) (scene, error) { return t.near, nil }},
+		{"lapse", fmt.Sprintf("%d holds lapse at once", b.fewer(lapsedHolds)), t.lapse},
+		{"sweep", "the sweep runs on a backlog", t.swept},
+		{"aof", fmt.Sprintf("Redis rewrites its file, %d holds", b.fewer(manyHolds)), t.rewrite},
+		{"checkpoint", "a checkpoint runs", t.checkpoint},
+		{"far", fmt.Sprintf("Postgres is %v away", tailAway), func(context.Context) (scene, error) { return t.far, nil }},
+	}
+	rounds := tailRounds
+	if b.quick {
+		rounds = 1
+	}
+	shown := make([]found, len(all))
+	for round := range rounds {
+		for i, d := range all {
+			if err := t.stretch(ctx, d, fmt.Sprintf("%s, %d of %d", d.id, round+1, rounds), &shown[i]); err != nil {
+				return fmt.Errorf("%s: %w", d.id, err)
+			}
+		}
+	}
+	for i, d := range all {
+		b.report.tail(d, shown[i])
+	}
+	return nil
+}
+
+// stretch plays one scene, and keeps what it shows.
+func (t *tail) stretch(ctx context.Context, d disturbance, which string, f *found) error {
+	s, err := d.scene(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.door.client.Do(ctx, "SLOWLOG", "RESET").Err(); err != nil {
+		return err
+	}
+	var open, gone tally
+	ping := func(ctx context.Context) error { return t.door.client.Ping(ctx).Err() }
+	timer := func(context.Context) error { return nil }
+	length := t.scaled(tailLength)
+	note := ""
+	calls, err := abreast(ctx, length, func(ctx context.Context) (err error) {
+		if s.happens != nil {
+			note, err = s.happens(ctx)
+		}
+		return err
+	}, stream{tailEvery, open.calls(t.lab, s.buyers, s.product)}, stream{tailEvery, gone.calls(t.lab, t.refused, t.gone)},
+		stream{commitEvery, []call{s.bare}}, stream{probeEvery, []call{ping}}, stream{probeEvery, []call{timer}})
+	switch {
+	case err != nil:
+		return err
+	case gone.admitted.Load() > 0 || !s.full && open.refused.Load() > 0 || open.admitted.Load() == 0:
+		return fmt.Errorf("%d were admitted and %d refused where there was a unit, and %d admitted where there was none",
+			open.admitted.Load(), open.refused.Load(), gone.admitted.Load())
+	case s.full && !t.quick && open.refused.Load() == 0:
+		return errors.New("the holds had lapsed before anybody came")
+	}
+	script, err := t.longestScript(ctx)
+	if err != nil {
+		return err
+	}
+	own := max(script, stoodStill(slices.Concat(calls[0], calls[1]), slices.Concat(calls[2:]...)))
+	var samples []sample
+	for _, c := range calls {
+		samples = append(samples, sampleOf(c, length))
+	}
+	f.admitted, f.refused, f.bare = append(f.admitted, samples[0]), append(f.refused, samples[1]), append(f.bare, samples[2])
+	f.stalls = append(f.stalls, inMillis(own))
+	t.say("%-10s %-18s admitted p99 %5.1f worst %5.1f   refused %5.1f %5.1f   commit %.1f ping %.1f timer %.1f   ours %4.1f ms%s",
+		"tail", which, p99(samples[0]), worst(samples[0]), p99(samples[1]), worst(samples[1]),
+		worst(samples[2]), worst(samples[3]), worst(samples[4]), inMillis(own), note)
+	return nil
+}
+
+// tally counts answers.
+type tally struct{ admitted, refused atomic.Int64 }
+
+// calls are those of buyers who come once, for one product.
+func (n *tally) calls(l *lab, buyers []attempt, product int64) []call {
+	calls := make([]call, len(buyers))
+	for i, one := range buyers {
+		calls[i] = func(ctx context.Context) error {
+			got, err := one(ctx, l.user(), product)
+			switch {
+			case err != nil:
+			case got:
+				n.admitted.Add(1)
+			default:
+				n.refused.Add(1)
+			}
+			return err
+		}
+	}
+	return calls
+}
+
+// longestScript is how long the server ran the longest of our scripts since its list of slow commands was emptied: a
+// PING that waits for that one shows nothing of the machine's.
+func (t *tail) longestScript(ctx context.Context) (longest time.Duration, err error) {
+	slow, err := t.door.client.SlowLogGet(ctx, -1).Result()
+	for _, one := range slow {
+		if strings.HasPrefix(strings.ToUpper(one.Args[0]), "EVAL") {
+			longest = max(longest, one.Duration)
+		}
+	}
+	return longest, err
+}
+
+func worst(s sample) float64 { return s.millis(1) }
+
+// The first words of the ids of what is told of each disturbance.
+const (
+	tailOf    = "tail-"
+	refusedOf = "refused-"
+	bareOf    = "bare-"
+	stallOf   = "stall-"
+)
+
+// tail adds what was found of one disturbance. What comes of itself comes in each round: the median is judged.
+func (r *report) tail(d disturbance, f found) {
+	for _, one := range []struct {
+		id, name string
+		samples  []sample
+	}{
+		{tailOf, "reserve while " + d.title + ": p99.9, from p99 to the worst", f.admitted},
+		{refusedOf, "    refused", f.refused},
+		{bareOf, "    a bare commit beside them", f.bare},
+	} {
+		s := together(one.samples)
+		absolute := figuresOf(s)
+		r.amount(one.id+d.id, one.name, "ms", spread{median: s.millis(0.999), min: p99(s), max: worst(s)}).Figures = &absolute
+	}
+	r.amount(stallOf+d.id, "    longest stall of a call in a round, less what a PING, a commit, a timer had too", "ms", spreadOf(f.stalls)).judged(atMost, longestStall)
+}
