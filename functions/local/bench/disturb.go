@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +40,13 @@ func (t *tail) set(ctx context.Context) error {
 	}
 	t.later(func() { _ = t.door.client.Close() }) // nothing is under way on it
 	t.door.user, t.door.product = 1<<40, 1<<40    // whom and what the database does not know
+	text, err := t.door.client.Info(ctx, "server").Result()
+	if err != nil {
+		return err
+	}
+	if t.gate, err = strconv.Atoi(infoOf(text, "process_id")); err != nil {
+		return err
+	}
 	for _, set := range [][2]string{
 		{"auto-aof-rewrite-percentage", "0"}, // a disturbance says when
 		{"slowlog-log-slower-than", "1000"}, {"slowlog-max-len", "10000"},
@@ -85,22 +94,50 @@ func (t *tail) staged(ctx context.Context, url string, product int64) (scene, er
 	return s, err
 }
 
-// gathered are handlers that have made their first calls.
-func (t *tail) gathered(ctx context.Context, o postgres.Options, product int64) ([]attempt, error) {
-	all := make([]attempt, tailBuyers)
-	for i := range all {
+// guest is a handler, and the servers that work for nobody else, and for all.
+type guest struct {
+	attempt
+	served servers
+}
+
+// gathered are buyers who have made their first calls.
+func (t *tail) gathered(ctx context.Context, o postgres.Options, product int64) ([]guest, error) {
+	var all []guest
+	for range tailBuyers {
 		handler, err := t.reserving(o)
 		if err != nil {
 			return nil, err
 		}
-		all[i] = t.knock(handler)
+		one := t.knock(handler)
+		before, err := t.sessions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for range warmCalls {
+			if _, err := one(ctx, t.user(), product); err != nil {
+				return nil, err
+			}
+		}
+		pids, err := t.sessions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return slices.Contains(before, pid) })
+		served := serversOf(append(pids, t.gate)...)
+		t.later(served.close)
+		all = append(all, guest{one, served})
 	}
-	_, err := play(ctx, new(tally).calls(t.lab, all, product), func(_ time.Duration, n int) bool { return n < warmCalls })
-	return all, err
+	return all, nil
 }
 
-// lapse is a product whose units are all held until one moment, a quarter of the stretch from now: buyers are refused
-// until then and admitted from there on, and each clears some of the holds away.
+// sessions are the processes that work for the functions.
+func (t *tail) sessions(ctx context.Context) (pids []int, err error) {
+	err = postgrestest.Row(ctx, t.database, `SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity WHERE application_name = 'stayhold'`, &pids)
+	return pids, err
+}
+
+// lapse is a product whose units are all held until one moment, in the middle of the stretch: buyers are refused until
+// then and admitted from there on, and each clears some of the holds away.
 func (t *tail) lapse(ctx context.Context) (scene, error) {
 	s, holds := t.near, t.fewer(lapsedHolds)
 	var err error
@@ -112,7 +149,7 @@ func (t *tail) lapse(ctx context.Context) (scene, error) {
 		return s, err
 	}
 	s.full = true
-	deadline := time.Now().Add(t.scaled(tailLength) / 4)
+	deadline := time.Now().Add(t.scaled(tailLength) / 2)
 	err = t.door.client.ZUnionStore(ctx, k.holds, &redis.ZStore{Keys: []string{k.holds}, Weights: []float64{float64(deadline.UnixMilli())}}).Err()
 	return s, err
 }

@@ -3,19 +3,62 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"time"
 )
 
-// timed is one call: when it was due, when a worker took it up and when it was over, since its stretch began.
-type timed struct{ due, began, ended time.Duration }
+// timed is one call: when it was due, when a worker took it up and when it was over, since its stretch began; and how
+// long the servers that worked for it had to wait for a processor.
+type timed struct{ due, began, ended, kept time.Duration }
+
+// worker makes one call at a time, for which these processes work.
+type worker struct {
+	call
+	served servers
+}
 
 // stream is calls that fall due one after the other, whoever is still busy with the one before, and who makes them.
 type stream struct {
 	every   time.Duration
-	workers []call
+	workers []worker
+}
+
+// servers are processes of one thread each, as the system tells of their turns at a processor.
+type servers []*os.File
+
+// serversOf are the processes of these numbers; none where the system tells nothing.
+func serversOf(pids ...int) servers {
+	var all servers
+	for _, pid := range pids {
+		if f, err := os.Open(fmt.Sprintf("/proc/%d/schedstat", pid)); err == nil {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// kept is how long they have been ready to run and were not let so far, all together.
+func (s servers) kept() (sum time.Duration) {
+	var line [64]byte
+	for _, f := range s {
+		var ran, waited time.Duration
+		if n, _ := f.ReadAt(line[:], 0); n > 0 { // its end is no fault
+			if _, err := fmt.Sscan(string(line[:n]), &ran, &waited); err == nil {
+				sum += waited
+			}
+		}
+	}
+	return sum
+}
+
+func (s servers) close() {
+	for _, f := range s {
+		_ = f.Close() // it was only read
+	}
 }
 
 // run has calls fall due for that long and returns when the last of them is over. A call is taken up by the first worker
@@ -29,12 +72,14 @@ func (s stream) run(ctx context.Context, began time.Time, length time.Duration) 
 	for _, work := range s.workers {
 		running.Go(func() {
 			for v := range due {
+				kept := work.served.kept()
 				v.began = time.Since(began)
-				if err := limited(ctx, work); err != nil {
+				if err := limited(ctx, work.call); err != nil {
 					stop(err)
 					return
 				}
 				v.ended = time.Since(began)
+				v.kept = work.served.kept() - kept
 			}
 		})
 	}
@@ -90,29 +135,34 @@ func sampleOf(calls []timed, length time.Duration) sample {
 	return s
 }
 
-// stalled is how long a probe has to take for the machine, or a server by itself, to stand still meanwhile.
-const stalled = 10 * time.Millisecond
+// patience is how long a probe may take before the machine, or a server by itself, stands still.
+const patience = 10 * time.Millisecond
 
-// stoodStill is the longest that one call stood still on its own: from where it was taken up to its end, less the moments
-// at which one of the probes stood still too. A call that only waits for those before it stands still with them.
+// stoodStill is the longest that one call stood still on its own: from where it was taken up to its end, less the time
+// in which its servers were kept from a processor or one of the probes had lost its patience, whichever is more. What a
+// call waits for those before it, they stood still for.
 func stoodStill(calls, probes []timed) (longest time.Duration) {
-	var still []timed // apart from each other, the earliest first
-	slices.SortFunc(probes, func(a, b timed) int { return cmp.Compare(a.due, b.due) })
+	var still []timed // from patience lost to the end, apart from each other, the earliest first
 	for _, p := range probes {
-		switch last := len(still) - 1; {
-		case p.ended-p.due <= stalled:
-		case last >= 0 && p.due <= still[last].ended:
-			still[last].ended = max(still[last].ended, p.ended)
-		default:
+		if p.began += patience; p.began < p.ended {
 			still = append(still, p)
 		}
 	}
-	for _, c := range calls {
-		own := c.ended - c.began
-		for _, s := range still {
-			own -= max(0, min(c.ended, s.ended)-max(c.began, s.due))
+	slices.SortFunc(still, func(a, b timed) int { return cmp.Compare(a.began, b.began) })
+	apart := still[:0]
+	for _, s := range still {
+		if last := len(apart) - 1; last >= 0 && s.began <= apart[last].ended {
+			apart[last].ended = max(apart[last].ended, s.ended)
+		} else {
+			apart = append(apart, s)
 		}
-		longest = max(longest, own)
+	}
+	for _, c := range calls {
+		var machines time.Duration
+		for _, s := range apart {
+			machines += max(0, min(c.ended, s.ended)-max(c.began, s.began))
+		}
+		longest = max(longest, c.ended-c.began-max(machines, c.kept))
 	}
 	return longest
 }
