@@ -62,7 +62,8 @@ func (s servers) close() {
 }
 
 // run has calls fall due for that long and returns when the last of them is over. A call is taken up by the first worker
-// who is free: what it waits for one is part of its time. An error ends the stream.
+// who is free: what it waits for one is part of its time, and so is how late the runtime's timer is, up to a millisecond.
+// An error ends the stream.
 func (s stream) run(ctx context.Context, began time.Time, length time.Duration) ([]timed, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
