@@ -108,7 +108,7 @@ func TestServersAreKeptFromAProcessor(t *testing.T) {
 	}
 }
 
-// The table and the page show the tail by what disturbs it, and its stalls are judged by the median.
+// The table and the page show the tail by what disturbs it, and stalls are judged by what they are more than calm's.
 func TestTailIsTold(t *testing.T) {
 	var r report
 	ms := func(values ...int) (s []sample) {
@@ -118,10 +118,15 @@ func TestTailIsTold(t *testing.T) {
 		return s
 	}
 	r.figures("reserve-handler", "a leg of a duel", figuresOf(ms(1)[0]))
-	r.tail(disturbance{id: "calm", title: "nothing else goes on"}, found{ms(1, 2), ms(3, 4), ms(5, 6), []float64{3, 400, 49}})
-	r.tail(disturbance{id: "aof", title: "Redis rewrites its file"}, found{ms(1, 9), ms(3, 4), ms(5, 6), []float64{51, 52, 1}})
+	calm := found{ms(1, 2), ms(3, 4), ms(5, 6), []float64{3, 400, 49}}
+	r.tail(disturbance{id: calmly, title: "nothing else goes on"}, calm, calm)
+	r.tail(disturbance{id: "aof", title: "Redis rewrites its file"}, found{ms(1, 9), ms(3, 4), ms(5, 6), []float64{54, 90, 101}}, calm)
+	r.tail(disturbance{id: "far", title: "Postgres is away"}, found{ms(1, 9), ms(3, 4), ms(5, 6), []float64{53, 500, 98}}, calm)
 	if err := r.verdict(); err == nil || err.Error() != "goals missed: stall-aof" {
 		t.Errorf("%v", err)
+	}
+	if m := r.measures[8]; *m.Ratio != 51 || *m.Min != 0 || *m.Max != 52 {
+		t.Errorf("more than calm's: %+v", m)
 	}
 	names := func(lines []series) string {
 		var all []string
@@ -130,7 +135,7 @@ func TestTailIsTold(t *testing.T) {
 		}
 		return strings.Join(all, " ")
 	}
-	if duel, admitted, refused := names(r.latencies("")), names(r.latencies(tailOf)), names(r.latencies(refusedOf)); duel != "reserve-handler" || admitted != "calm aof" || refused != "calm aof" {
+	if duel, admitted, refused := names(r.latencies("")), names(r.latencies(tailOf)), names(r.latencies(refusedOf)); duel != "reserve-handler" || admitted != "calm aof far" || refused != "calm aof far" {
 		t.Errorf("lines of %q, %q and %q", duel, admitted, refused)
 	}
 	if m := r.measures[5]; m.ID != "tail-aof" || *m.Ratio != 9 || m.Figures.PerSecond != 1 {
