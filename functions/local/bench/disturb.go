@@ -82,7 +82,7 @@ func (t *tail) set(ctx context.Context) error {
 // staged is a scene of a product that has a unit for everybody, with the database at url, in which nothing happens.
 func (t *tail) staged(ctx context.Context, url string, product int64) (scene, error) {
 	s := scene{product: product}
-	conn, err := t.lab.bare(ctx, url)
+	conn, err := t.bare(ctx, url)
 	if err != nil {
 		return s, err
 	}
@@ -141,7 +141,7 @@ func (t *tail) sessions(ctx context.Context) (pids []int, err error) {
 func (t *tail) lapse(ctx context.Context) (scene, error) {
 	s, holds := t.near, t.fewer(lapsedHolds)
 	var err error
-	if s.product, err = t.lab.product(ctx, holds); err != nil {
+	if s.product, err = t.product(ctx, holds); err != nil {
 		return s, err
 	}
 	k, err := t.door.fill(ctx, s.product, holds, holds, time.UnixMilli(1), 1)
