@@ -80,7 +80,7 @@ func (g *Gate) UnmarkWarm(ctx context.Context, productID int64, nonce string) er
 
 // seedPart is how many places one call writes: others wait for the server some
 // milliseconds at a time, however many there are.
-const seedPart = 1000
+const seedPart = 250
 
 // Seed fills the gate if it is still cold and the warm mark still bears the nonce;
 // places whose deadline has passed are left out. Many places go in parts, each of which

@@ -160,13 +160,13 @@ func TestSeedAHundredThousandPlaces(t *testing.T) {
 	if ok, err := r.MarkWarm(t.Context(), product, "n"); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	// Others wait for the server while it writes: no call may bring more than a thousand places.
+	// Others wait for the server while it writes: no call may bring more than 250 places.
 	w := holdtest.Proxy(t, holdtest.URL(t))
 	if ok, err := newGate(t, w.URL()).Seed(t.Context(), "n", sale(100_001), places); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	for _, call := range w.Trace() {
-		if len(call) > 4_100 {
+		if len(call) > 1_020 {
 			t.Fatalf("one %s of %d arguments", call[0], len(call))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"stayhold/shared/booking"
 	"stayhold/shared/postgres"
 	"stayhold/shared/postgres/postgrestest"
 )
@@ -28,6 +29,9 @@ func (t *tail) set(ctx context.Context) error {
 		return err
 	}
 	if err := t.pileUp(ctx, backlog); err != nil {
+		return err
+	}
+	if err := t.crowd(ctx); err != nil {
 		return err
 	}
 	for _, sql := range []string{`CREATE TABLE bare (at timestamptz)`, `CREATE TABLE dirt (filler text)`} {
@@ -79,17 +83,38 @@ func (t *tail) set(ctx context.Context) error {
 	return nil
 }
 
+// heldSQL makes open bookings of one product, by users who come only for it.
+const heldSQL = `
+INSERT INTO booking (user_id, product_id, total_amount, hold_token, hold_expires_at, check_in_at)
+SELECT (1::bigint << 41) + n, $1, 100000, md5('held' || n), now() + interval '1 hour', now() + interval '1 month'
+FROM generate_series(1, $2::bigint) AS n`
+
+// crowd makes a product with many open bookings, and one unit more.
+func (t *tail) crowd(ctx context.Context) (err error) {
+	held := t.fewer(lapsedHolds)
+	if t.crowded, err = t.product(ctx, held+1_000); err != nil {
+		return err
+	}
+	if err := postgrestest.Exec(ctx, t.database, heldSQL, t.crowded, held); err != nil {
+		return err
+	}
+	return postgrestest.Exec(ctx, t.database, `VACUUM ANALYZE`)
+}
+
 // staged is a scene of a product that has a unit for everybody, with the database at url, in which nothing happens.
 func (t *tail) staged(ctx context.Context, url string, product int64) (scene, error) {
 	s := scene{product: product}
-	conn, err := t.bare(ctx, url)
-	if err != nil {
-		return s, err
+	for range tailProbes {
+		conn, err := t.bare(ctx, url)
+		if err != nil {
+			return s, err
+		}
+		s.bare = append(s.bare, worker{call: func(ctx context.Context) error {
+			_, err := conn.Exec(ctx, `INSERT INTO bare VALUES (now())`)
+			return err
+		}})
 	}
-	s.bare = func(ctx context.Context) error {
-		_, err := conn.Exec(ctx, `INSERT INTO bare VALUES (now())`)
-		return err
-	}
+	var err error
 	s.buyers, err = t.gathered(ctx, postgres.Options{URL: postgrestest.Functions(url)}, product)
 	return s, err
 }
@@ -165,6 +190,21 @@ func (t *tail) swept(context.Context) (scene, error) {
 			err = errors.New("the sweep finds nothing that has lapsed")
 		}
 		return fmt.Sprintf("   %d bookings swept", report.Lapsed), err
+	}
+	return s, nil
+}
+
+// warmed has the gate of a product with many places be lost, and a buyer come who fills it again.
+func (t *tail) warmed(context.Context) (scene, error) {
+	s := t.near
+	s.happens = func(ctx context.Context) (string, error) {
+		k := gateOf(t.crowded)
+		if err := t.door.client.Unlink(ctx, k.product, k.holds, k.tokens, k.bookings).Err(); err != nil {
+			return "", err
+		}
+		began := time.Now()
+		_, err := t.reserve().Run(ctx, booking.ReserveCommand{UserID: t.user(), ProductID: t.crowded})
+		return fmt.Sprintf("   filled in %.1f s", time.Since(began).Seconds()), err
 	}
 	return s, nil
 }

@@ -68,6 +68,11 @@ func (b *bench) door(url string) (*door, error) {
 // gated are the keys of one product, as the scripts' headers name them.
 type gated struct{ product, holds, tokens, marks, bookings, warm string }
 
+func gateOf(product int64) gated {
+	tag := fmt.Sprintf("stayhold:{%d}:", product)
+	return gated{tag + "product", tag + "holds", tag + "tokens", tag + "marks", tag + "bookings", tag + "warm"}
+}
+
 // seed writes a new product with so many holds, which expire at that time: one after the other, a millisecond apart, the
 // last at the time itself.
 func (d *door) seed(ctx context.Context, holds, stock int64, until time.Time) (gated, error) {
@@ -78,8 +83,7 @@ func (d *door) seed(ctx context.Context, holds, stock int64, until time.Time) (g
 // fill writes a product with so many holds, as the scripts leave them. Their expiries are spread over span milliseconds,
 // up to that time.
 func (d *door) fill(ctx context.Context, product, holds, stock int64, until time.Time, span int64) (gated, error) {
-	tag := fmt.Sprintf("stayhold:{%d}:", product)
-	k := gated{tag + "product", tag + "holds", tag + "tokens", tag + "marks", tag + "bookings", tag + "warm"}
+	k := gateOf(product)
 	now := time.Now()
 	facts := []any{
 		"version", 1, "stock", stock, "sale_start_ms", now.Add(-time.Hour).UnixMilli(),

@@ -86,6 +86,11 @@ func refused(ctx context.Context, b *bench, l *lab) error {
 	return nil
 }
 
+// reserve is the step, on connections of the lab's own.
+func (l *lab) reserve() booking.Reserve {
+	return booking.Reserve{Store: l.admin.Store, Gate: l.admin.Gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}
+}
+
 // goneProduct makes one whose units are all held.
 func (l *lab) goneProduct(ctx context.Context) (int64, error) {
 	const units = 10
@@ -93,9 +98,8 @@ func (l *lab) goneProduct(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	step := booking.Reserve{Store: l.admin.Store, Gate: l.admin.Gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}
 	for range units {
-		if _, err := step.Run(ctx, booking.ReserveCommand{UserID: l.user(), ProductID: product}); err != nil {
+		if _, err := l.reserve().Run(ctx, booking.ReserveCommand{UserID: l.user(), ProductID: product}); err != nil {
 			return 0, err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	// tailRounds are played of each disturbance: what it brings comes in each, what the machine does of itself does not.
 	tailRounds = 3
-	tailLength = 2800 * time.Millisecond
+	tailLength = 2200 * time.Millisecond
 	// A reserve that is admitted and one that is refused are due that often, and the probes: a good half of what two
 	// cores can do with all servers on them.
 	admittedEvery = 2500 * time.Microsecond
@@ -22,6 +22,7 @@ const (
 	probeEvery    = 4 * time.Millisecond
 	// tailBuyers are as many as wait for their answers at a time; each has a handler and connections of his own.
 	tailBuyers   = 8
+	tailProbes   = 4
 	tailBacklog  = 20_000
 	tailAway     = 5 * time.Millisecond
 	tailPages    = 8_000
@@ -35,6 +36,7 @@ type tail struct {
 	door      *door
 	gate      int   // the process of Redis
 	gone      int64 // a product that is sold out
+	crowded   int64 // one with many open bookings
 	refused   []guest
 	near, far scene // calm, with the database beside and away
 }
@@ -50,8 +52,8 @@ type disturbance struct {
 type scene struct {
 	buyers  []guest
 	product int64
-	full    bool // sold out at first
-	bare    call // one commit
+	full    bool     // sold out at first
+	bare    []worker // each commits one row
 	happens func(context.Context) (string, error)
 }
 
@@ -81,6 +83,7 @@ func tailGroup(ctx context.Context, b *bench) error {
 		{calmly, "nothing else goes on", func(context.Context) (scene, error) { return t.near, nil }},
 		{"lapse", fmt.Sprintf("%d holds lapse at once", b.fewer(lapsedHolds)), t.lapse},
 		{"sweep", "the sweep runs on a backlog", t.swept},
+		{"warm", fmt.Sprintf("a lost gate of %d places is filled", b.fewer(lapsedHolds)), t.warmed},
 		{"aof", fmt.Sprintf("Redis rewrites its file, %d holds", b.fewer(manyHolds)), t.rewrite},
 		{"checkpoint", "a checkpoint runs", t.checkpoint},
 		{"far", fmt.Sprintf("Postgres is %v away", tailAway), func(context.Context) (scene, error) { return t.far, nil }},
@@ -123,7 +126,7 @@ func (t *tail) stretch(ctx context.Context, d disturbance, which string, f *foun
 		}
 		return err
 	}, stream{admittedEvery, open.calls(t.lab, s.buyers, s.product)}, stream{refusedEvery, gone.calls(t.lab, t.refused, t.gone)},
-		stream{commitEvery, []worker{{call: s.bare}}}, stream{probeEvery, []worker{{call: ping}}}, stream{probeEvery, []worker{{call: timer}}})
+		stream{commitEvery, s.bare}, stream{probeEvery, slices.Repeat([]worker{{call: ping}}, tailProbes)}, stream{probeEvery, []worker{{call: timer}}})
 	switch {
 	case err != nil:
 		return err
