@@ -32,8 +32,8 @@ func (r *report) charts() []chart {
 			return map[string]float64{"median": f.P50Millis, "slowest hundredth": f.P99Millis}
 		})},
 		{"Latency: so many of a million calls take longer", "calls of a million", "ms", r.latencies("")},
-		{"The same of a reserve while something else goes on: admitted", "calls of a million", "ms", r.latencies(tailOf)},
-		{"The same: refused", "calls of a million", "ms", r.latencies(refusedOf)},
+		{"A reserve while something else goes on, admitted: so many of a million take longer", "calls of a million", "ms", r.latencies(tailOf)},
+		{"A reserve while something else goes on, refused", "calls of a million", "ms", r.latencies(refusedOf)},
 		{"A crowd for ten units, until each has his answer", "buyers", "s", r.byNumber("scale", map[string]string{
 			"scale": "handlers", "scale-script": "bare script", "scale-lock": "row lock", "scale-version": "version column",
 		})},
