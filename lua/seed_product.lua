@@ -1,4 +1,4 @@
--- Fills a cold gate from the database, if nothing happened since the caller's warm mark.
+-- Fills a cold gate with one part of its places, the last one with the facts, if nothing happened since the warm mark.
 --
 -- KEYS[1] stayhold:{<product id>}:product  HASH    the product's facts; missing: the gate is cold
 -- KEYS[2] stayhold:{<product id>}:holds    ZSET    user -> expiry in ms, +inf when confirmed
@@ -6,15 +6,18 @@
 -- KEYS[4] stayhold:{<product id>}:warm     STRING  nonce of the caller that is warming
 -- KEYS[5] stayhold:{<product id>}:bookings HASH    user -> booking id of his confirmed place
 -- ARGV[1] nonce of the caller
--- ARGV[2] version of the facts
--- ARGV[3] stock, units
--- ARGV[4] sale start, ms
--- ARGV[5] check-in, ms
--- ARGV[6] active: 1 or 0
--- ARGV[7...] the places, four arguments each: user id, token, deadline in ms or +inf when confirmed, booking id
+-- ARGV[2] time to live of the mark from here on, ms
+-- ARGV[3] first: 1 begins clean, 0 goes on after the part before
+-- ARGV[4] last: 1 makes the gate warm, 0: more parts follow
+-- ARGV[5] version of the facts
+-- ARGV[6] stock, units
+-- ARGV[7] sale start, ms
+-- ARGV[8] check-in, ms
+-- ARGV[9] active: 1 or 0
+-- ARGV[10...] the places, four arguments each: user id, token, deadline in ms or +inf when confirmed, booking id
 --
 -- Returns:
---   1  seeded; places whose deadline has passed are left out
+--   1  written; places whose deadline has passed are left out
 --   0  the gate is warm, or the mark is not the caller's any more; nothing changed
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -23,8 +26,8 @@ if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Redis looks at its memory limit only until a script has written something: this write is refused beyond it.
-redis.call('SET', KEYS[4], ARGV[1], 'KEEPTTL')
-redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[5])
+redis.call('SET', KEYS[4], ARGV[1], 'PX', ARGV[2])
+if ARGV[3] == '1' then redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[5]) end
 
 -- unpack takes some thousands of values at most, so the places are written 250 at a time.
 local scores, tokens, bookings = {}, {}, {}
@@ -46,7 +49,7 @@ local function seed(user, token, deadline, booking)
   tokens[n + 1], tokens[n + 2] = user, token
   if n + 2 == 500 then flush() end
 end
-local first = 7
+local first = 10
 while ARGV[first] do
   seed(ARGV[first], ARGV[first + 1], ARGV[first + 2], ARGV[first + 3])
   first = first + 4
@@ -54,7 +57,8 @@ end
 flush()
 
 -- The facts come last: until they stand, the gate is cold and seeding begins again.
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'stock', ARGV[3],
-  'sale_start_ms', ARGV[4], 'check_in_ms', ARGV[5], 'active', ARGV[6])
+if ARGV[4] == '0' then return 1 end
+redis.call('HSET', KEYS[1], 'version', ARGV[5], 'stock', ARGV[6],
+  'sale_start_ms', ARGV[7], 'check_in_ms', ARGV[8], 'active', ARGV[9])
 redis.call('DEL', KEYS[4])
 return 1

@@ -78,23 +78,40 @@ func (g *Gate) UnmarkWarm(ctx context.Context, productID int64, nonce string) er
 	return err
 }
 
+// seedPart is how many places one call writes: others wait for the server some
+// milliseconds at a time, however many there are.
+const seedPart = 250
+
 // Seed fills the gate if it is still cold and the warm mark still bears the nonce;
-// places whose deadline has passed are left out. One call may bring 100,000 places,
-// and keeps the server for as long as writing them takes.
+// places whose deadline has passed are left out. Many places go in parts, each of which
+// asks for the mark and renews it: the gate is cold until the last one stands.
 func (g *Gate) Seed(ctx context.Context, nonce string, facts booking.Facts, places []booking.Place) (bool, error) {
 	if err := check(facts); err != nil {
 		return false, err
 	}
-	k := keysOf(g.prefix, facts.ProductID)
-	args := make([]string, 0, 6+4*len(places))
-	args = append(append(args, nonce), factArgs(facts)...)
-	for _, p := range places {
+	for first := true; ; first = false {
+		part := places[:min(seedPart, len(places))]
+		places = places[len(part):]
+		last := len(places) == 0
+		ok, err := g.seed(ctx, nonce, facts, part, first, last)
+		if err != nil || !ok || last {
+			return ok, err
+		}
+	}
+}
+
+func (g *Gate) seed(ctx context.Context, nonce string, facts booking.Facts, part []booking.Place, first, last bool) (bool, error) {
+	args := make([]string, 0, 9+4*len(part))
+	args = append(args, nonce, decimal(warmTTL.Milliseconds()), flag(first), flag(last))
+	args = append(args, factArgs(facts)...)
+	for _, p := range part {
 		deadline := "+inf"
 		if !p.Confirmed {
 			deadline = millis(p.Deadline)
 		}
 		args = append(args, decimal(p.UserID), p.Token, deadline, decimal(p.BookingID))
 	}
+	k := keysOf(g.prefix, facts.ProductID)
 	return g.yes(ctx, invocation{
 		script: lua.SeedProduct,
 		keys:   []string{k.product, k.holds, k.tokens, k.warm, k.bookings},
@@ -126,11 +143,14 @@ func check(f booking.Facts) error {
 }
 
 func factArgs(f booking.Facts) []string {
-	active := "0"
-	if f.Active {
-		active = "1"
+	return []string{decimal(f.Version), decimal(f.Stock), millis(f.SaleStartAt), millis(f.CheckInAt), flag(f.Active)}
+}
+
+func flag(on bool) string {
+	if on {
+		return "1"
 	}
-	return []string{decimal(f.Version), decimal(f.Stock), millis(f.SaleStartAt), millis(f.CheckInAt), active}
+	return "0"
 }
 
 // yes runs a script that answers 1 or 0.

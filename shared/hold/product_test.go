@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"stayhold/lua"
 	"stayhold/shared/booking"
+	"stayhold/shared/hold/holdtest"
 )
 
 func TestOccupancies(t *testing.T) {
@@ -158,9 +160,15 @@ func TestSeedAHundredThousandPlaces(t *testing.T) {
 	if ok, err := r.MarkWarm(t.Context(), product, "n"); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	r.must(r.raw.Persist(t.Context(), r.key("warm")).Err()) // a slow machine takes its time
-	if ok, err := r.Seed(t.Context(), "n", sale(100_001), places); err != nil || !ok {
+	// Others wait for the server while it writes: no call may bring more than 250 places.
+	w := holdtest.Proxy(t, holdtest.URL(t))
+	if ok, err := newGate(t, w.URL()).Seed(t.Context(), "n", sale(100_001), places); err != nil || !ok {
 		t.Fatal(ok, err)
+	}
+	for _, call := range w.Trace() {
+		if len(call) > 1_020 {
+			t.Fatalf("one %s of %d arguments", call[0], len(call))
+		}
 	}
 	r.counts(1, 50_000, 50_000)
 	if p := r.place(99_999, "x", booking.PlacePurchased); p.BookingID != 99_998+1000 {
@@ -169,6 +177,54 @@ func TestSeedAHundredThousandPlaces(t *testing.T) {
 	if p := r.place(100_000, "x", booking.PlaceDuplicate); p.Token != token("99999") {
 		t.Errorf("%+v", p)
 	}
+}
+
+// A gate of which a part is written is cold, and what happens to it makes the parts that follow void. Each part renews the
+// mark: a caller who writes is no dead one.
+func TestSeedInParts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	part := func(first, last string, user int64, want int64) {
+		t.Helper()
+		f := sale(3)
+		got, err := r.raw.Eval(t.Context(), lua.SeedProduct.Source,
+			[]string{r.key("product"), r.key("holds"), r.key("tokens"), r.key("warm"), r.key("bookings")},
+			"n", 3000, first, last, f.Version, f.Stock, f.SaleStartAt.UnixMilli(), f.CheckInAt.UnixMilli(), 1,
+			user, token(decimal(user)), "+inf", user).Int64()
+		if err != nil || got != want {
+			t.Errorf("the part of user %d: %v %v", user, got, err)
+		}
+	}
+	begin := func(user int64) {
+		t.Helper()
+		if ok, err := r.MarkWarm(t.Context(), product, "n"); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		r.must(r.raw.Persist(t.Context(), r.key("warm")).Err())
+		part("1", "0", user, 1)
+		if left := r.raw.PTTL(t.Context(), r.key("warm")).Val(); left <= 0 || left > 3*time.Second {
+			t.Errorf("after a part the mark stands for %v", left)
+		}
+		if !r.occupancy().Cold {
+			t.Error("warm after the first part")
+		}
+		r.place(user, "x", booking.PlaceCold)
+	}
+	begin(1)
+	r.must(r.Release(t.Context(), at(1, "1")))
+	part("0", "1", 2, 0)
+	if !r.occupancy().Cold {
+		t.Error("warm in spite of a release")
+	}
+	begin(5) // clean
+	part("0", "1", 3, 1)
+	for _, user := range []int64{3, 5} {
+		if p := r.place(user, "x", booking.PlacePurchased); p.BookingID != user {
+			t.Errorf("%+v", p)
+		}
+	}
+	part("0", "1", 4, 0) // warm by now
+	r.counts(1, 0, 2)
 }
 
 func TestPutFacts(t *testing.T) {

@@ -56,12 +56,7 @@ func backlogGroup(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	for _, sql := range backlogSQL {
-		if err := postgrestest.Exec(ctx, l.database, sql, bookings); err != nil {
-			return err
-		}
-	}
-	if err := postgrestest.Exec(ctx, l.database, `VACUUM ANALYZE`); err != nil {
+	if err := l.pileUp(ctx, bookings); err != nil {
 		return err
 	}
 	w, err := watch(ctx, l.database)
@@ -87,12 +82,27 @@ func backlogGroup(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// sweepAll runs the sweep until it finds nothing lapsed.
-func (l *lab) sweepAll(ctx context.Context, bookings int64) (swept int64, runs int, err error) {
-	step := booking.Sweep{
+// pileUp makes so many lapsed bookings, of the products that there are and of the first users of all.
+func (l *lab) pileUp(ctx context.Context, bookings int64) error {
+	for _, sql := range backlogSQL {
+		if err := postgrestest.Exec(ctx, l.database, sql, bookings); err != nil {
+			return err
+		}
+	}
+	return postgrestest.Exec(ctx, l.database, `VACUUM ANALYZE`)
+}
+
+// sweep is the step, as SweepFunction wires it; nobody has paid.
+func (l *lab) sweep() booking.Sweep {
+	return booking.Sweep{
 		Compensate: booking.Compensate{Store: l.admin.Store, Gate: l.admin.Gate}, Queue: noQueue{},
 		Reconcile: booking.Reconcile{Store: l.admin.Store, Gate: l.admin.Gate}, Batch: sweepBatch, Reserve: sweepReserve,
 	}
+}
+
+// sweepAll runs the sweep until it finds nothing lapsed.
+func (l *lab) sweepAll(ctx context.Context, bookings int64) (swept int64, runs int, err error) {
+	step := l.sweep()
 	for swept < bookings {
 		limited, cancel := context.WithTimeout(ctx, sweepTime)
 		report, err := step.Run(limited)

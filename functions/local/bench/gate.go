@@ -36,14 +36,10 @@ func gateGroup(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer srv.Stop()
-	target, err := redis.ParseURL(srv.URL())
+	d, err := b.door(srv.URL())
 	if err != nil {
 		return err
 	}
-	target.Protocol, target.MaxRetries, target.DisableIdentity = 2, -1, true
-	target.ReadTimeout, target.WriteTimeout = callLimit, callLimit
-	target.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	d := &door{bench: b, client: redis.NewClient(target)}
 	defer d.client.Close()
 	// A million holds would have the file rewritten in the middle, and each page that is then written be copied.
 	if err := d.client.ConfigSet(ctx, "appendonly", "no").Err(); err != nil {
@@ -57,15 +53,37 @@ func gateGroup(ctx context.Context, b *bench) error {
 	return nil
 }
 
+// door asks the Redis at url.
+func (b *bench) door(url string) (*door, error) {
+	target, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	target.Protocol, target.MaxRetries, target.DisableIdentity = 2, -1, true
+	target.ReadTimeout, target.WriteTimeout = callLimit, callLimit
+	target.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &door{bench: b, client: redis.NewClient(target)}, nil
+}
+
 // gated are the keys of one product, as the scripts' headers name them.
 type gated struct{ product, holds, tokens, marks, bookings, warm string }
 
-// seed writes a product with so many holds, as the scripts leave them, which expire at that time: one after the other, a
-// millisecond apart, the last at the time itself. One that is full says so.
+func gateOf(product int64) gated {
+	tag := fmt.Sprintf("stayhold:{%d}:", product)
+	return gated{tag + "product", tag + "holds", tag + "tokens", tag + "marks", tag + "bookings", tag + "warm"}
+}
+
+// seed writes a new product with so many holds, which expire at that time: one after the other, a millisecond apart, the
+// last at the time itself.
 func (d *door) seed(ctx context.Context, holds, stock int64, until time.Time) (gated, error) {
 	d.product++
-	tag := fmt.Sprintf("stayhold:{%d}:", d.product)
-	k := gated{tag + "product", tag + "holds", tag + "tokens", tag + "marks", tag + "bookings", tag + "warm"}
+	return d.fill(ctx, d.product, holds, stock, until, batchSpan)
+}
+
+// fill writes a product with so many holds, as the scripts leave them. Their expiries are spread over span milliseconds,
+// up to that time.
+func (d *door) fill(ctx context.Context, product, holds, stock int64, until time.Time, span int64) (gated, error) {
+	k := gateOf(product)
 	now := time.Now()
 	facts := []any{
 		"version", 1, "stock", stock, "sale_start_ms", now.Add(-time.Hour).UnixMilli(),
@@ -80,7 +98,7 @@ func (d *door) seed(ctx context.Context, holds, stock int64, until time.Time) (g
 		for i := range places {
 			d.user++
 			left--
-			places[i] = redis.Z{Score: float64(until.UnixMilli() - left%batchSpan), Member: d.user}
+			places[i] = redis.Z{Score: float64(until.UnixMilli() - left%span), Member: d.user}
 			tokens = append(tokens, d.user, tokenOf(d.user))
 		}
 		pipe.ZAdd(ctx, k.holds, places...)

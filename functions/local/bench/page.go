@@ -31,7 +31,9 @@ func (r *report) charts() []chart {
 		{"How long a purchase takes", "buyers at a time", "ms", r.flowLines(func(f figures) map[string]float64 {
 			return map[string]float64{"median": f.P50Millis, "slowest hundredth": f.P99Millis}
 		})},
-		{"Latency: so many of a million calls take longer", "calls of a million", "ms", r.latencies()},
+		{"Latency: so many of a million calls take longer", "calls of a million", "ms", r.latencies("")},
+		{"A reserve while something else goes on, admitted: so many of a million take longer", "calls of a million", "ms", r.latencies(tailOf)},
+		{"A reserve while something else goes on, refused", "calls of a million", "ms", r.latencies(refusedOf)},
 		{"A crowd for ten units, until each has his answer", "buyers", "s", r.byNumber("scale", map[string]string{
 			"scale": "handlers", "scale-script": "bare script", "scale-lock": "row lock", "scale-version": "version column",
 		})},
@@ -61,15 +63,16 @@ func (r *report) flowLines(of func(figures) map[string]float64) []series {
 	return lines.all
 }
 
-// latencies are how the calls of each leg spread.
-func (r *report) latencies() []series {
+// latencies are how the calls spread whose ids begin with that; with "", those of the legs of a duel.
+func (r *report) latencies(first string) []series {
 	var lines lineSet
 	for _, m := range r.measures {
-		if m.Figures == nil {
+		name, ok := strings.CutPrefix(m.ID, first)
+		if m.Figures == nil || !ok || first == "" && m.Ratio != nil {
 			continue
 		}
 		for i, ms := range m.Figures.Latency {
-			lines.add(m.ID, 1e6*(1-latencyQuantiles[i]), ms)
+			lines.add(name, 1e6*(1-latencyQuantiles[i]), ms)
 		}
 	}
 	return lines.all

@@ -67,16 +67,9 @@ func admitted(ctx context.Context, b *bench, l *lab) error {
 
 // refused measures a reserve of a product that is sold out: one EVALSHA, and what stands around it.
 func refused(ctx context.Context, b *bench, l *lab) error {
-	const units = 10
-	product, err := l.product(ctx, units)
+	product, err := l.goneProduct(ctx)
 	if err != nil {
 		return err
-	}
-	step := booking.Reserve{Store: l.admin.Store, Gate: l.admin.Gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}
-	for range units {
-		if _, err := step.Run(ctx, booking.ReserveCommand{UserID: l.user(), ProductID: product}); err != nil {
-			return err
-		}
 	}
 	r, err := duel{
 		name: "sold out", workers: atOnce, rounds: b.rounds, length: b.scaled(refusalLength),
@@ -91,6 +84,26 @@ func refused(ctx context.Context, b *bench, l *lab) error {
 	b.report.ratio("2c", "    p99", r.ratio(p99))
 	b.report.both("sold-out", r)
 	return nil
+}
+
+// reserve is the step, on connections of the lab's own.
+func (l *lab) reserve() booking.Reserve {
+	return booking.Reserve{Store: l.admin.Store, Gate: l.admin.Gate, HoldTTL: holdTTL, MaxOpenHolds: maxOpenHolds}
+}
+
+// goneProduct makes one whose units are all held.
+func (l *lab) goneProduct(ctx context.Context) (int64, error) {
+	const units = 10
+	product, err := l.product(ctx, units)
+	if err != nil {
+		return 0, err
+	}
+	for range units {
+		if _, err := l.reserve().Run(ctx, booking.ReserveCommand{UserID: l.user(), ProductID: product}); err != nil {
+			return 0, err
+		}
+	}
+	return product, nil
 }
 
 func p50(s sample) float64 { return s.millis(0.50) }

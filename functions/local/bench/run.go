@@ -57,6 +57,7 @@ func groups() []group {
 		{"hot", hotGroup, false},
 		{"pooler", poolerGroup, false},
 		{"scale", scaleGroup, false},
+		{"tail", tailGroup, false},
 		{"growth", growthGroup, false},
 		{"flow", flowGroup, false},
 		{"growth-large", growthLargeGroup, true},
