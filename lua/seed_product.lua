@@ -1,4 +1,4 @@
--- Fills a cold gate with one part of its places, the last one with the facts, if nothing happened since the warm mark.
+-- Fills a cold gate with one part of its places, the last with the facts, if nothing happened since the part before.
 --
 -- KEYS[1] stayhold:{<product id>}:product  HASH    the product's facts; missing: the gate is cold
 -- KEYS[2] stayhold:{<product id>}:holds    ZSET    user -> expiry in ms, +inf when confirmed
@@ -6,9 +6,9 @@
 -- KEYS[4] stayhold:{<product id>}:warm     STRING  nonce of the caller that is warming
 -- KEYS[5] stayhold:{<product id>}:bookings HASH    user -> booking id of his confirmed place
 -- ARGV[1] nonce of the caller
--- ARGV[2] time to live of the mark from here on, ms
--- ARGV[3] first: 1 begins clean, 0 goes on after the part before
--- ARGV[4] last: 1 makes the gate warm, 0: more parts follow
+-- ARGV[2] how many parts are written: 0 begins clean
+-- ARGV[3] last: 1 makes the gate warm, 0: more parts follow
+-- ARGV[4] time to live of the mark from here on, ms
 -- ARGV[5] version of the facts
 -- ARGV[6] stock, units
 -- ARGV[7] sale start, ms
@@ -21,13 +21,16 @@
 --   0  the gate is warm, or the mark is not the caller's any more; nothing changed
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
+-- The mark counts the parts: after a failover that lost one of them, the rest is not written.
+local parts = tonumber(ARGV[2])
+local function mark(n) return n == 0 and ARGV[1] or ARGV[1] .. '/' .. n end
+if redis.call('GET', KEYS[4]) ~= mark(parts) then return 0 end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Redis looks at its memory limit only until a script has written something: this write is refused beyond it.
-redis.call('SET', KEYS[4], ARGV[1], 'PX', ARGV[2])
-if ARGV[3] == '1' then redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[5]) end
+redis.call('SET', KEYS[4], mark(parts + 1), 'PX', ARGV[4])
+if parts == 0 then redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[5]) end
 
 -- unpack takes some thousands of values at most, so the places are written 250 at a time.
 local scores, tokens, bookings = {}, {}, {}
@@ -57,7 +60,7 @@ end
 flush()
 
 -- The facts come last: until they stand, the gate is cold and seeding begins again.
-if ARGV[4] == '0' then return 1 end
+if ARGV[3] == '0' then return 1 end
 redis.call('HSET', KEYS[1], 'version', ARGV[5], 'stock', ARGV[6],
   'sale_start_ms', ARGV[7], 'check_in_ms', ARGV[8], 'active', ARGV[9])
 redis.call('DEL', KEYS[4])

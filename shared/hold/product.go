@@ -84,25 +84,26 @@ const seedPart = 250
 
 // Seed fills the gate if it is still cold and the warm mark still bears the nonce;
 // places whose deadline has passed are left out. Many places go in parts, each of which
-// asks for the mark and renews it: the gate is cold until the last one stands.
+// asks for the mark that the one before has left: the gate is cold until the last one
+// stands, and whatever made the mark void in between makes all of them void.
 func (g *Gate) Seed(ctx context.Context, nonce string, facts booking.Facts, places []booking.Place) (bool, error) {
 	if err := check(facts); err != nil {
 		return false, err
 	}
-	for first := true; ; first = false {
+	for n := int64(0); ; n++ {
 		part := places[:min(seedPart, len(places))]
 		places = places[len(part):]
 		last := len(places) == 0
-		ok, err := g.seed(ctx, nonce, facts, part, first, last)
+		ok, err := g.seed(ctx, nonce, facts, part, n, last)
 		if err != nil || !ok || last {
 			return ok, err
 		}
 	}
 }
 
-func (g *Gate) seed(ctx context.Context, nonce string, facts booking.Facts, part []booking.Place, first, last bool) (bool, error) {
+func (g *Gate) seed(ctx context.Context, nonce string, facts booking.Facts, part []booking.Place, written int64, last bool) (bool, error) {
 	args := make([]string, 0, 9+4*len(part))
-	args = append(args, nonce, decimal(warmTTL.Milliseconds()), flag(first), flag(last))
+	args = append(args, nonce, decimal(written), flag(last), decimal(warmTTL.Milliseconds()))
 	args = append(args, factArgs(facts)...)
 	for _, p := range part {
 		deadline := "+inf"

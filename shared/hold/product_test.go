@@ -184,12 +184,12 @@ func TestSeedAHundredThousandPlaces(t *testing.T) {
 func TestSeedInParts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	part := func(first, last string, user int64, want int64) {
+	part := func(written int, last string, user int64, want int64) {
 		t.Helper()
-		f := sale(3)
+		f := sale(5)
 		got, err := r.raw.Eval(t.Context(), lua.SeedProduct.Source,
 			[]string{r.key("product"), r.key("holds"), r.key("tokens"), r.key("warm"), r.key("bookings")},
-			"n", 3000, first, last, f.Version, f.Stock, f.SaleStartAt.UnixMilli(), f.CheckInAt.UnixMilli(), 1,
+			"n", written, last, 3000, f.Version, f.Stock, f.SaleStartAt.UnixMilli(), f.CheckInAt.UnixMilli(), 1,
 			user, token(decimal(user)), "+inf", user).Int64()
 		if err != nil || got != want {
 			t.Errorf("the part of user %d: %v %v", user, got, err)
@@ -201,30 +201,49 @@ func TestSeedInParts(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 		r.must(r.raw.Persist(t.Context(), r.key("warm")).Err())
-		part("1", "0", user, 1)
+		part(0, "0", user, 1)
 		if left := r.raw.PTTL(t.Context(), r.key("warm")).Val(); left <= 0 || left > 3*time.Second {
 			t.Errorf("after a part the mark stands for %v", left)
 		}
 		if !r.occupancy().Cold {
 			t.Error("warm after the first part")
 		}
+		if ok, err := r.MarkWarm(t.Context(), product, "another"); err != nil || ok {
+			t.Errorf("another one's mark beside it: %v %v", ok, err)
+		}
 		r.place(user, "x", booking.PlaceCold)
 	}
-	begin(1)
-	r.must(r.Release(t.Context(), at(1, "1")))
-	part("0", "1", 2, 0)
-	if !r.occupancy().Cold {
-		t.Error("warm in spite of a release")
+	for name, disturb := range map[string]func(){
+		"a release": func() { r.must(r.Release(t.Context(), at(1, "1"))) },
+		"a confirm": func() { r.must(r.Confirm(t.Context(), at(1, "1"), 1)) },
+		"an ensure": func() {
+			if code, err := r.Ensure(t.Context(), at(1, "1"), time.Now().Add(time.Hour)); err != nil || code != booking.EnsureCold {
+				t.Errorf("ensure: %v %v", code, err)
+			}
+		},
+		"a flush": func() {
+			r.must(r.raw.Del(t.Context(), r.key("warm"), r.key("holds"), r.key("tokens"), r.key("bookings")).Err())
+		},
+	} {
+		begin(1)
+		disturb()
+		part(1, "1", 2, 0)
+		if !r.occupancy().Cold {
+			t.Errorf("warm in spite of %s", name)
+		}
 	}
-	begin(5) // clean
-	part("0", "1", 3, 1)
-	for _, user := range []int64{3, 5} {
+	begin(5)           // clean
+	part(2, "1", 4, 0) // the second part is missing, as after a failover
+	part(0, "1", 4, 0) // a call that comes late
+	part(1, "0", 3, 1)
+	part(2, "1", 2, 1)
+	for _, user := range []int64{2, 3, 5} {
 		if p := r.place(user, "x", booking.PlacePurchased); p.BookingID != user {
 			t.Errorf("%+v", p)
 		}
 	}
-	part("0", "1", 4, 0) // warm by now
-	r.counts(1, 0, 2)
+	part(3, "1", 4, 0) // warm by now
+	r.counts(2, 0, 3)
 }
 
 func TestPutFacts(t *testing.T) {
