@@ -164,7 +164,7 @@ var orderMutants = []mutant{
 	{
 		name:   "warm-without-mark",
 		why:    "an old snapshot is seeded over a release: a ghost keeps the unit",
-		edits:  []edit{{scripts + "seed_product.lua", "if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end\n", ""}},
+		edits:  []edit{{scripts + "seed_product.lua", "if redis.call('GET', KEYS[4]) ~= mark(parts) then return 0 end\n", ""}},
 		killer: byGate("TestColdGateLosesTheWarmMark"),
 	},
 	{
