@@ -89,10 +89,7 @@ func backlogGroup(ctx context.Context, b *bench) error {
 
 // sweepAll runs the sweep until it finds nothing lapsed.
 func (l *lab) sweepAll(ctx context.Context, bookings int64) (swept int64, runs int, err error) {
-	step := booking.Sweep{
-		Compensate: booking.Compensate{Store: l.admin.Store, Gate: l.admin.Gate}, Queue: noQueue{},
-		Reconcile: booking.Reconcile{Store: l.admin.Store, Gate: l.admin.Gate}, Batch: sweepBatch, Reserve: sweepReserve,
-	}
+	step := l.sweep()
 	for swept < bookings {
 		limited, cancel := context.WithTimeout(ctx, sweepTime)
 		report, err := step.Run(limited)
@@ -107,6 +104,14 @@ func (l *lab) sweepAll(ctx context.Context, bookings int64) (swept int64, runs i
 		}
 	}
 	return swept, runs, nil
+}
+
+// sweep is the step as SweepFunction wires it, for work that needs neither gateway nor queue.
+func (l *lab) sweep() booking.Sweep {
+	return booking.Sweep{
+		Compensate: booking.Compensate{Store: l.admin.Store, Gate: l.admin.Gate}, Queue: noQueue{},
+		Reconcile: booking.Reconcile{Store: l.admin.Store, Gate: l.admin.Gate}, Batch: sweepBatch, Reserve: sweepReserve,
+	}
 }
 
 // noQueue takes nothing: bookings that lapsed unpaid have nothing to send.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,12 @@ type lab struct {
 
 // openLab starts the servers below dir and brings the schema up. An error is one line for a person, which names what
 // has to be installed when a server is missing; nothing is left running then.
-func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
+func openLab(ctx context.Context, root, dir string) (*lab, error) {
+	return openLoggedLab(ctx, root, dir, nil)
+}
+
+// openLoggedLab does so, and has the database's own log written too.
+func openLoggedLab(ctx context.Context, root, dir string, log io.Writer) (_ *lab, err error) {
 	l := &lab{}
 	defer func() {
 		if err != nil {
@@ -44,7 +50,7 @@ func openLab(ctx context.Context, root, dir string) (_ *lab, err error) {
 	if l.complete, err = readEvent(filepath.Join(root, "events", "complete.json")); err != nil {
 		return nil, err
 	}
-	db, err := postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true})
+	db, err := postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ BEGIN
     UPDATE payment SET status = 'CANCELLED', updated_at = now()
     WHERE booking_id = b.id AND status = 'READY' AND NOT EXISTS (
         SELECT FROM payment_attempt a
-        WHERE a.payment_id = payment.id AND a.kind = 'APPROVE' AND a.state IN ('REQUESTED', 'UNKNOWN'));
+        WHERE a.payment_id = payment.id AND a.kind = 'APPROVE' AND a.state || '' IN ('REQUESTED', 'UNKNOWN'));
     IF b.status = 'CONFIRMED' THEN
         UPDATE product SET remaining_stock = remaining_stock + 1, updated_at = now() WHERE id = b.product_id;
     END IF;

@@ -85,7 +85,7 @@ DECLARE b booking; p payment; a payment_attempt; leased timestamptz;
 BEGIN
     SELECT * INTO b FROM booking WHERE id = p_booking FOR UPDATE;
     SELECT * INTO a FROM payment_attempt
-    WHERE booking_id = b.id AND kind = 'APPROVE' AND state IN ('REQUESTED', 'UNKNOWN')
+    WHERE booking_id = b.id AND kind = 'APPROVE' AND state || '' IN ('REQUESTED', 'UNKNOWN')
       AND next_try_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())
     ORDER BY id LIMIT 1;
     IF NOT FOUND THEN

@@ -7,7 +7,7 @@ DECLARE a payment_attempt; method text; leased timestamptz;
 BEGIN
     PERFORM FROM booking WHERE id = p_booking FOR UPDATE;
     SELECT * INTO a FROM payment_attempt
-    WHERE booking_id = p_booking AND kind = 'CANCEL' AND state = 'PENDING'
+    WHERE booking_id = p_booking AND kind = 'CANCEL' AND state || '' = 'PENDING'
       AND next_try_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())
     ORDER BY next_try_at LIMIT 1;
     IF NOT FOUND THEN
@@ -27,7 +27,7 @@ CREATE OR REPLACE FUNCTION end_refund(p_attempt bigint, p_owner text, p_back boo
 DECLARE a payment_attempt;
 BEGIN
     PERFORM FROM booking WHERE id = (SELECT t.booking_id FROM payment_attempt t WHERE t.id = p_attempt) FOR UPDATE;
-    SELECT * INTO a FROM payment_attempt WHERE id = p_attempt AND state = 'PENDING';
+    SELECT * INTO a FROM payment_attempt WHERE id = p_attempt AND state || '' = 'PENDING';
     IF NOT FOUND THEN
         RETURN;
     END IF;

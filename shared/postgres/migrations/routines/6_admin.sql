@@ -74,7 +74,7 @@ $$;
 -- mark_sent records that the queue has the messages.
 CREATE OR REPLACE FUNCTION mark_sent(p_messages bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE outbox SET sent_at = now() WHERE id = ANY(p_messages) AND sent_at IS NULL;
+    UPDATE outbox SET sent_at = now() WHERE id = ANY(p_messages) AND sent_at + interval '0' IS NULL;
 END $$;
 
 -- purge deletes expired keys, messages that were sent long ago, and spent tokens that no
