@@ -34,7 +34,7 @@ BEGIN
     IF b.hold_token = p_token OR b.hold_expires_at > clock_timestamp() OR EXISTS (
         SELECT FROM payment_attempt a JOIN payment y ON y.id = a.payment_id
         WHERE a.booking_id = b.id AND a.kind = 'APPROVE'
-          AND (a.state IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
+          AND (a.state || '' IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
     ) THEN
         PERFORM spend(p_token, b);
         RETURN outcome(b.id, 'DUPLICATE_RESERVATION');
@@ -80,7 +80,7 @@ BEGIN
         RETURN wrong_state(b, false);
     END IF;
     IF EXISTS (SELECT FROM payment_attempt a
-        WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state IN ('REQUESTED', 'UNKNOWN')
+        WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state || '' IN ('REQUESTED', 'UNKNOWN')
     ) THEN
         RETURN outcome(b.id, 'PAYMENT_IN_PROGRESS');
     END IF;

@@ -52,7 +52,7 @@ END $$;
 CREATE OR REPLACE FUNCTION redrive_booking(p_booking bigint) RETURNS SETOF bigint LANGUAGE sql AS $$
 WITH attempts AS (
     UPDATE payment_attempt SET next_try_at = now()
-    WHERE booking_id = p_booking AND state IN ('UNKNOWN', 'PENDING') AND (lease_until IS NULL OR lease_until <= now())
+    WHERE booking_id = p_booking AND state || '' IN ('UNKNOWN', 'PENDING') AND (lease_until IS NULL OR lease_until <= now())
     RETURNING booking_id
 )
 SELECT booking_id FROM attempts
