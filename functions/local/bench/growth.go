@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,10 +30,6 @@ func growthGroup(ctx context.Context, b *bench) error {
 func (b *bench) grow(ctx context.Context, sizes []int64, insertGoal float64) error {
 	if b.quick {
 		sizes = []int64{1_000, 20_000}
-	}
-	if os.Getenv("ZZS") != "" {
-		one, _ := strconv.ParseInt(os.Getenv("ZZS"), 10, 64)
-		sizes = []int64{1_000, one}
 	}
 	smallest := map[string]float64{}
 	for i, size := range sizes {

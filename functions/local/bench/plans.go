@@ -26,8 +26,8 @@ const (
 	// mostBlocks is what one statement may touch, with all that it calls, checks and writes: an index whose first column it
 	// does not know, or rows that it looks at in vain, take more.
 	mostBlocks = 500
-	// plannedWalks are enough for a session to have planned each statement for its arguments, and then for any.
-	plannedWalks = 12
+	// plannedWalks are enough for a session to have planned each statement for its arguments, five times, and then for any.
+	plannedWalks = 7
 )
 
 // explainSQL has the server tell the plan of whatever the functions' login runs, down to the statements of routines and
@@ -211,9 +211,6 @@ func (l *lab) explain(ctx context.Context, said *serverLog, next func(*postgres.
 			return nil, fmt.Errorf("%s: the server tells %d plans", p.name, len(some))
 		}
 		plans = append(plans, some...)
-	}
-	if os.Getenv("ZZ") != "" {
-		writePlans("/tmp/gw/plans.txt", plans)
 	}
 	return plans, errors.Join(postgrestest.Exec(ctx, l.database, `ALTER ROLE stayhold_functions RESET ALL`), faultsOf(plans))
 }
