@@ -262,12 +262,12 @@ func warms(ctx context.Context, v *walker) error {
 	return err
 }
 
-// fewPlaces are in the smallest tables too.
-const fewPlaces = 5
+// fewRows are in the smallest tables too.
+const fewRows = 5
 
 // reconciles reads what a gate is held against: a page of the open bookings, and those of some users.
 func reconciles(ctx context.Context, v *walker) error {
-	if _, err := v.store.OpenPlaces(ctx, v.product(), 0, fewPlaces); err != nil {
+	if _, err := v.store.OpenPlaces(ctx, v.product(), 0, fewRows); err != nil {
 		return err
 	}
 	_, _, err := v.store.GatePlaces(ctx, v.product(), []int64{v.somebody(), v.somebody() + growthProducts})
@@ -291,7 +291,7 @@ func sweeps(ctx context.Context, v *walker) error {
 	if _, err := v.store.OnSale(ctx, 0, sweepBatch); err != nil {
 		return err
 	}
-	_, err := v.store.Purge(ctx, sweepBatch)
+	_, err := v.store.Purge(ctx, fewRows)
 	return err
 }
 

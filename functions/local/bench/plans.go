@@ -181,6 +181,11 @@ func (l *lab) explain(ctx context.Context, said *serverLog, next func(*postgres.
 			return nil, err
 		}
 	}
+	for _, one := range expiries {
+		if err := postgrestest.Exec(ctx, l.database, one.sql, 4000*fewRows); err != nil {
+			return nil, err
+		}
+	}
 	store, _, err := l.ports(l.direct())
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ const (
 var expiries = []struct{ id, name, sql string }{
 	{"growth-purge-keys", "idempotency keys removed in the sweep's share of time ÷ keyed calls that come", `
 INSERT INTO idempotency_key (user_id, scope, key, fingerprint, request_id, outcome, created_at)
-SELECT n, 'POST /bookings/reserve', 'expired ' || n, 'f', 'r', k.outcome, now() - interval '25 hours'
+SELECT n, 'POST /bookings/reserve', gen_random_uuid()::text, 'f', 'r', k.outcome, now() - interval '25 hours'
 FROM generate_series(1, $1::bigint) AS n, (SELECT outcome FROM idempotency_key WHERE outcome IS NOT NULL LIMIT 1) k`},
 	{"growth-purge-outbox", "sent messages, the same", `
 INSERT INTO outbox (booking_id, task, created_at, sent_at)
