@@ -29,7 +29,7 @@ func TestAnIndexThatIsMissing(t *testing.T) {
 	}
 	for index, statement := range map[string]string{
 		"booking_event_by_booking": "reads all of booking_event: SELECT booking_json",
-		"idempotency_key_by_age":   "purge: reads all of idempotency_key: WITH keys",
+		"outbox_sent":              "purge: reads all of outbox: WITH keys",
 	} {
 		var again string
 		if err := postgrestest.Row(t.Context(), l.database, `SELECT pg_get_indexdef('`+index+`'::regclass)`, &again); err != nil {
