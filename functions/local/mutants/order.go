@@ -74,7 +74,7 @@ var orderMutants = []mutant{
 		why:  "a cancel ends the payment whose charge is in flight: the buyer is told that nothing is owed",
 		edits: []edit{{fenceFile, ` AND NOT EXISTS (
         SELECT FROM payment_attempt a
-        WHERE a.payment_id = payment.id AND a.kind = 'APPROVE' AND a.state IN ('REQUESTED', 'UNKNOWN'));`, ";"}},
+        WHERE a.payment_id = payment.id AND a.kind = 'APPROVE' AND a.state || '' IN ('REQUESTED', 'UNKNOWN'));`, ";"}},
 		killer: byFlow("TestLateChargeFindsTheBookingDead"),
 	},
 	{
@@ -119,7 +119,7 @@ var orderMutants = []mutant{
 	{
 		name:   "refund-of-dead-bookings-only",
 		why:    "a charge of another amount goes back only with its booking: sold on, the money is kept",
-		edits:  []edit{{refundFile, "WHERE booking_id = p_booking AND kind = 'CANCEL' AND state = 'PENDING'\n", "WHERE booking_id = p_booking AND kind = 'CANCEL' AND state = 'PENDING'\n      AND EXISTS (SELECT FROM booking k WHERE k.id = p_booking AND k.status IN ('FAILED', 'CANCELLED'))\n"}},
+		edits:  []edit{{refundFile, "WHERE booking_id = p_booking AND kind = 'CANCEL' AND state || '' = 'PENDING'\n", "WHERE booking_id = p_booking AND kind = 'CANCEL' AND state || '' = 'PENDING'\n      AND EXISTS (SELECT FROM booking k WHERE k.id = p_booking AND k.status IN ('FAILED', 'CANCELLED'))\n"}},
 		killer: byFlow("TestAnotherAmountGoesBack"),
 	},
 	{

@@ -89,7 +89,7 @@ var routineMutants = []mutant{
 	{
 		name:   "register-beside-a-charge",
 		why:    "the payment set is replaced while its charge is under way: paid twice",
-		edits:  []edit{{bookingFile, "WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state IN ('REQUESTED', 'UNKNOWN')\n    ) THEN\n        RETURN outcome(b.id, 'PAYMENT_IN_PROGRESS');", "WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state IN ('NONE')\n    ) THEN\n        RETURN outcome(b.id, 'PAYMENT_IN_PROGRESS');"}},
+		edits:  []edit{{bookingFile, "WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state || '' IN ('REQUESTED', 'UNKNOWN')\n    ) THEN\n        RETURN outcome(b.id, 'PAYMENT_IN_PROGRESS');", "WHERE a.payment_id = charge.id AND a.kind = 'APPROVE' AND a.state IN ('NONE')\n    ) THEN\n        RETURN outcome(b.id, 'PAYMENT_IN_PROGRESS');"}},
 		killer: byFlow("TestUnknownThatWasCharged"),
 	},
 	{
