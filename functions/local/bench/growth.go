@@ -106,7 +106,7 @@ func (b *bench) grown(ctx context.Context, size int64, largest bool, insertGoal 
 	if err := b.removes(ctx, l, size); err != nil {
 		return nil, err
 	}
-	b.say("%-10s %d bookings, and no plan of %d reads a table whole  (%.1f s, %.1f of them to fill the tables)",
+	b.say("%-10s %d bookings, and none of %d plans reads a large table whole  (%.1f s, %.1f of them to fill the tables)",
 		"growth", size, len(plans), time.Since(began).Seconds(), filled.Seconds())
 	return took, nil
 }
