@@ -33,7 +33,8 @@ type SweepReport struct {
 	Unfinished bool     `json:"unfinished"` // the time was up before the work was
 	Faults     []string `json:"faults"`
 
-	looked bool // every product has been reconciled
+	looked  bool // every product has been reconciled
+	cleared bool // what has expired has had its share of the time
 }
 
 // unsentAge is how old an outbox row must be before the sweep takes it for forgotten.
@@ -144,9 +145,17 @@ func (s Sweep) reconcile(ctx context.Context, t *turn) error {
 	return errors.Join(faults...)
 }
 
+// purge goes on for its share of the time in the first round: a gateway that hangs may leave
+// no second one, and rows come at any rate. After that it keeps to one batch.
 func (s Sweep) purge(ctx context.Context, t *turn) error {
-	n, err := s.Store.Purge(ctx, purgeBatch)
-	t.report.Purged += n
-	t.more = n >= purgeBatch
-	return err
+	for again := true; again; again = t.more && t.left() && !t.report.cleared {
+		n, err := s.Store.Purge(ctx, purgeBatch)
+		if err != nil {
+			return err
+		}
+		t.report.Purged += n
+		t.more = n >= purgeBatch
+	}
+	t.report.cleared = true
+	return nil
 }

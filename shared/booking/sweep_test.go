@@ -3,6 +3,7 @@ package booking_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -45,6 +46,63 @@ func TestSweepLooksAgainAtTheDeadline(t *testing.T) {
 		t.Error(err)
 	}
 	w.wantSound()
+}
+
+// expired is a store with rows to purge, of which each batch takes some; what calls the gateway uses up the time.
+type expired struct {
+	booking.Store
+	left    int64
+	batches int
+	hang    func()
+}
+
+func (s *expired) Purge(ctx context.Context, limit int) (int64, error) {
+	n := min(s.left, int64(limit))
+	s.left -= n
+	s.batches++
+	return n, ctx.Err()
+}
+
+func (s *expired) DueRefunds(ctx context.Context, _ int) ([]int64, error) {
+	s.hang()
+	return nil, ctx.Err()
+}
+
+func TestWhatExpiresGoesThoughTheGatewayHangs(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	store := &expired{Store: w.store, left: 42_000, hang: cancel}
+	step := w.sweepStep()
+	step.Store = store
+	report, err := step.Run(ctx)
+	if !errors.Is(err, context.Canceled) || report.Purged != 42_000 || store.left != 0 {
+		t.Errorf("swept: %+v %v, %d rows are left", report, err, store.left)
+	}
+}
+
+func TestPurgingEndsWithItsShareOfTheTime(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	rounds, first := 0, 0
+	store := &expired{Store: w.store, left: math.MaxInt64}
+	store.hang = func() {
+		switch rounds++; rounds {
+		case 1:
+			first = store.batches
+		case 2:
+			if store.batches != first+1 {
+				t.Errorf("%d batches in the second round", store.batches-first)
+			}
+			cancel()
+		}
+	}
+	step := w.sweepStep()
+	step.Store = store
+	if report, err := step.Run(ctx); !errors.Is(err, context.Canceled) || rounds != 2 || first < 2 {
+		t.Errorf("swept: %+v %v, %d rounds, %d batches in the first", report, err, rounds, first)
+	}
 }
 
 func TestOneBadRowKeepsNobodyWaiting(t *testing.T) {

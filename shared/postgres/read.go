@@ -93,14 +93,16 @@ func (s *Store) Products(ctx context.Context, page booking.Page) ([]booking.Prod
 }
 
 const freeUnitsSQL = `
-SELECT greatest(0, coalesce(p.remaining_stock, 0) - (
-    SELECT count(*) FROM booking b
-    WHERE b.product_id = p.id AND b.status IN ('INIT', 'PAYMENT_PENDING') AND b.hold_expires_at > now()))
+SELECT greatest(0, coalesce((SELECT remaining_stock FROM product WHERE id = wanted.id), 0) - coalesce(h.held, 0))
 FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(id, place)
-LEFT JOIN product p ON p.id = wanted.id
+LEFT JOIN (
+    SELECT product_id, count(*) AS held FROM booking
+    WHERE product_id = ANY($1) AND status IN ('INIT', 'PAYMENT_PENDING') AND hold_expires_at > now()
+    GROUP BY product_id) h ON h.product_id = wanted.id
 ORDER BY wanted.place`
 
-// FreeUnits derives what a cold gate would admit.
+// FreeUnits derives what a cold gate would admit. Holds that live are few beside what was sold,
+// and are read once for all products.
 func (s *Store) FreeUnits(ctx context.Context, productIDs []int64) ([]int64, error) {
 	return queryAll(ctx, s, freeUnitsSQL, pgx.RowTo[int64], productIDs)
 }

@@ -273,3 +273,30 @@ func TestBadURLShowsNoPassword(t *testing.T) {
 		}
 	}
 }
+
+// An expired key that is claimed anew while a purge waits for its row is not the expired one any more.
+func TestPurgeLeavesAKeyThatIsTakenMeanwhile(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t, migrate)
+	store := open(t, url, false)
+	const insert = `INSERT INTO idempotency_key (user_id, scope, key, fingerprint, request_id, outcome, created_at)
+		VALUES (5, 's', 'k', 'f', 'r', '{}', now() - interval '25 hours')`
+	if err := postgrestest.Exec(t.Context(), url, insert); err != nil {
+		t.Fatal(err)
+	}
+	release := postgrestest.Lock(t, url, `SELECT remember(ARRAY['5', 's', 'k', 'g', 'again'], '{}')`)
+	purged := make(chan error, 1)
+	go func() {
+		_, err := store.Purge(t.Context(), 10)
+		purged <- err
+	}()
+	postgrestest.AwaitWaiting(t, url, 1)
+	release()
+	if err := <-purged; err != nil {
+		t.Fatal(err)
+	}
+	key := booking.IdempotencyKey{UserID: 5, Scope: "s", Key: "k", Fingerprint: "g"}
+	if r, err := open(t, url, false).Recall(t.Context(), key); err != nil || r == nil || r.RequestID != "again" {
+		t.Errorf("recalled %+v %v", r, err)
+	}
+}

@@ -92,14 +92,6 @@ func (l *lab) pileUp(ctx context.Context, bookings int64) error {
 	return postgrestest.Exec(ctx, l.database, `VACUUM ANALYZE`)
 }
 
-// sweep is the step, as SweepFunction wires it; nobody has paid.
-func (l *lab) sweep() booking.Sweep {
-	return booking.Sweep{
-		Compensate: booking.Compensate{Store: l.admin.Store, Gate: l.admin.Gate}, Queue: noQueue{},
-		Reconcile: booking.Reconcile{Store: l.admin.Store, Gate: l.admin.Gate}, Batch: sweepBatch, Reserve: sweepReserve,
-	}
-}
-
 // sweepAll runs the sweep until it finds nothing lapsed.
 func (l *lab) sweepAll(ctx context.Context, bookings int64) (swept int64, runs int, err error) {
 	step := l.sweep()
@@ -117,6 +109,14 @@ func (l *lab) sweepAll(ctx context.Context, bookings int64) (swept int64, runs i
 		}
 	}
 	return swept, runs, nil
+}
+
+// sweep is the step as SweepFunction wires it, for work that needs neither gateway nor queue.
+func (l *lab) sweep() booking.Sweep {
+	return booking.Sweep{
+		Compensate: booking.Compensate{Store: l.admin.Store, Gate: l.admin.Gate}, Queue: noQueue{},
+		Reconcile: booking.Reconcile{Store: l.admin.Store, Gate: l.admin.Gate}, Batch: sweepBatch, Reserve: sweepReserve,
+	}
 }
 
 // noQueue takes nothing: bookings that lapsed unpaid have nothing to send.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,6 +215,17 @@ func TestWhatCannotBeRun(t *testing.T) {
 		if err := run(t.Context(), c); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestADiskThatIsTooSmall(t *testing.T) {
+	var out strings.Builder
+	b := &bench{config: config{out: &out}, work: t.TempDir()}
+	if err := b.room(math.MaxUint64); err == nil || !strings.Contains(err.Error(), b.work) || out.Len() > 0 {
+		t.Errorf("%v, said: %s", err, out.String())
+	}
+	if err := b.room(1); err != nil || !strings.Contains(out.String(), "GB are free") {
+		t.Errorf("%v, said: %s", err, out.String())
 	}
 }
 

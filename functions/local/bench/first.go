@@ -40,7 +40,7 @@ func firstGroup(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	l, err := openLabShowing(ctx, b.root, filepath.Join(b.work, "first"), &shown)
+	l, err := openLabWith(ctx, b.root, filepath.Join(b.work, "first"), postgrestest.Config{Certificate: &shown})
 	if err != nil {
 		return err
 	}

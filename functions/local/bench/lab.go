@@ -15,7 +15,6 @@ import (
 	"stayhold/shared/postgres"
 	"stayhold/shared/postgres/migrations"
 	"stayhold/shared/postgres/postgrestest"
-	"stayhold/shared/servertest"
 )
 
 // lab is a Postgres that flushes and a Redis that appends, as in the local stack, for what is measured in this process.
@@ -34,11 +33,11 @@ type lab struct {
 // openLab starts the servers below dir and brings the schema up. An error is one line for a person, which names what
 // has to be installed when a server is missing; nothing is left running then.
 func openLab(ctx context.Context, root, dir string) (*lab, error) {
-	return openLabShowing(ctx, root, dir, nil)
+	return openLabWith(ctx, root, dir, postgrestest.Config{})
 }
 
-// openLabShowing is openLab with servers that speak TLS too, and show that certificate; nil: plain text only.
-func openLabShowing(ctx context.Context, root, dir string, shown *servertest.Certificate) (_ *lab, err error) {
+// openLabWith does so with what else the database is to do: show a certificate, as Redis then does too, or keep a log.
+func openLabWith(ctx context.Context, root, dir string, c postgrestest.Config) (_ *lab, err error) {
 	l := &lab{}
 	defer func() {
 		if err != nil {
@@ -51,12 +50,13 @@ func openLabShowing(ctx context.Context, root, dir string, shown *servertest.Cer
 	if l.complete, err = readEvent(filepath.Join(root, "events", "complete.json")); err != nil {
 		return nil, err
 	}
-	db, err := postgrestest.Start(ctx, postgrestest.Config{Dir: filepath.Join(dir, "postgres"), Fsync: true, Certificate: shown})
+	c.Dir, c.Fsync = filepath.Join(dir, "postgres"), true
+	db, err := postgrestest.Start(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	l.later(db.Stop)
-	gate, err := holdtest.Start(ctx, holdtest.Config{Dir: filepath.Join(dir, "redis"), Certificate: shown})
+	gate, err := holdtest.Start(ctx, holdtest.Config{Dir: filepath.Join(dir, "redis"), Certificate: c.Certificate})
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,10 @@ type figures struct {
 var latencyQuantiles = []float64{0.01, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 0.995, 0.999}
 
 // report collects the measures of a run in the order in which they are told.
-type report struct{ measures []measure }
+type report struct {
+	measures []measure
+	plans    []planned // what the statements of every path did on the largest tables
+}
 
 // figures adds absolute numbers.
 func (r *report) figures(id, name string, f figures) {

@@ -130,6 +130,13 @@ func run(ctx context.Context, c config) (err error) {
 	if err := b.report.picture(picture); err != nil {
 		return err
 	}
+	if len(b.report.plans) > 0 {
+		plans := filepath.Join(b.dir, "bench-plans.txt")
+		if err := writePlans(plans, b.report.plans); err != nil {
+			return err
+		}
+		b.say("the indexes of each statement in %s", plans)
+	}
 	b.say("figures in %s, charts in %s  (%.0f s)", path, picture, time.Since(began).Seconds())
 	return b.report.verdict()
 }

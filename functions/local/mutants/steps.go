@@ -75,6 +75,12 @@ var stepMutants = []mutant{
 		killer: byFlow("TestHangingGatewayKeepsNothingElseWaiting"),
 	},
 	{
+		name:   "one-batch-expires-a-minute",
+		why:    "while the gateway hangs, keys and messages come faster than the sweep removes them",
+		edits:  []edit{{steps + "sweep.go", "again = t.more && t.left() && !t.report.cleared", "again = false"}},
+		killer: byFlow("TestWhatExpiresGoesThoughTheGatewayHangs"),
+	},
+	{
 		name:   "hold-judged-by-our-clock",
 		why:    "a function whose clock is ahead refuses to charge, one whose clock is behind charges too late",
 		edits:  []edit{{steps + "approve.go", "	found := s.find(ctx, began, *in)\n", "	in.HoldLeft = in.Deadline.Sub(began)\n	found := s.find(ctx, began, *in)\n"}},

@@ -10,9 +10,9 @@
 -- A plan is made when a session first calls, which may be before the first sale, and is
 -- kept while the tables grow: it has to be right whatever the planner knew then. So an
 -- entry reads no table whole (7_rights.sql), and a condition that could lead to an index
--- over more than the rows in question, a partial one above all, is written so that it
--- leads to none: status || '', product_id + 0. LATERAL with OFFSET 0 is a look at one
--- row for each row, and nothing else.
+-- over more than the rows in question, above all to one of all that waits, which an
+-- outage fills, is written so that it leads to none: status || '', product_id + 0.
+-- LATERAL with OFFSET 0 is a look at one row for each row, and nothing else.
 
 -- From so many failed tries on, a refund is shown as stuck.
 CREATE OR REPLACE FUNCTION stuck_after() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 3';

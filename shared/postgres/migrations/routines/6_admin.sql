@@ -74,15 +74,18 @@ $$;
 -- mark_sent records that the queue has the messages.
 CREATE OR REPLACE FUNCTION mark_sent(p_messages bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE outbox SET sent_at = now() WHERE id = ANY(p_messages) AND sent_at IS NULL;
+    UPDATE outbox SET sent_at = now() WHERE id = ANY(p_messages) AND sent_at + interval '0' IS NULL;
 END $$;
 
 -- purge deletes expired keys, messages that were sent long ago, and spent tokens that no
--- gate can still hold.
+-- gate can still hold. A key that is taken anew while its row is waited for is not the
+-- expired one any more: not every version of Postgres sees that by the ctid. With + 0, the
+-- rows are found by that alone.
 CREATE OR REPLACE FUNCTION purge(p_limit bigint) RETURNS bigint LANGUAGE sql AS $$
 WITH keys AS (
     DELETE FROM idempotency_key WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '24 hours' LIMIT p_limit))
+      AND created_at + interval '0' < now() - interval '24 hours'
     RETURNING 1
 ), sent AS (
     DELETE FROM outbox WHERE id = ANY(ARRAY(
