@@ -27,7 +27,7 @@ SAM_GOFLAGS := -tags=$(TAGS) -trimpath '-ldflags=-s -w'
 # One process after the other dies in these: a race has nobody to run, and the detector takes thrice the time.
 UNRACED := ^TestCrash
 # Each of these fills a machine by itself, and looks at the clock.
-BUSY := stayhold/(functions/local/(bench|chaos|stacktest)|shared/booking)$$
+BUSY := stayhold/(functions/local/(chaos|stacktest)|shared/booking)$$
 # Of the stack's tests, those that look at servers which the front starts itself, or bring their own: on a Redis Cluster
 # and PgBouncer they would show nothing.
 UNSCALED := TestBadStarts|TestFunctionsElsewhere|TestAnotherDatabase|TestReadyAndStopInTime|TestStop|TestNothingOutlives|TestDeathsWhile|TestAFunctionDies|TestMalformed|TestBrokenDependencies|TestASlowDatabase|TestIdempotencyKeyInProgress|TestEverySample|TestEdges|TestInitWaitsForNobody|TestARefusalOpensNoDatabase|TestWhatARefusal|TestNoSecret|TestSellsOverTLS
@@ -56,8 +56,9 @@ sam-test: go-version servers $(LOCAL)/bin/local $(LOCAL)/bin/samlocal ## every f
 test: go-version ## every test, on real servers, with the race detector
 	@.ci/install servers pgbouncer compiler python
 	@$(MAKE) --no-print-directory build
-	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 -skip '$(UNRACED)' $$(go list ./... | grep -vE '/bookingtest|$(BUSY)')
+	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -count=1 -skip '$(UNRACED)' $$(go list ./... | grep -vE '/bookingtest|/local/bench|$(BUSY)')
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -race -p 1 -count=1 -skip '$(UNRACED)' $$(go list ./... | grep -E '$(BUSY)')
+	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin go test -v -count=1 ./functions/local/bench
 	@$(MAKE) --no-print-directory -j2 test-crashes test-memory
 	go test -tags $(TAGS) -count=1 -run 'Pooler|OneConnectionPerStore|ReadOnlyConnectionIsGivenUp' ./shared/postgres
 	STAYHOLD_BIN=$(CURDIR)/$(LOCAL)/bin STACKTEST_BACKEND=scaled go test -race -count=1 -skip '$(UNSCALED)' ./functions/local/stacktest

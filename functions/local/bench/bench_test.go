@@ -247,16 +247,7 @@ func TestAuditAndBacklogGroups(t *testing.T) {
 
 // Handlers and floors do what they are expected to do on real servers; how fast is no matter here.
 func TestReserveGroup(t *testing.T) {
-	b := &bench{config: config{root: "../../..", rounds: 1, quick: true, out: io.Discard}, work: t.TempDir()}
-	err := reserveGroup(t.Context(), b)
-	skipWithoutServers(t, err)
-	if err != nil {
-		t.Fatal(err)
-	}
-	told := map[string]measure{}
-	for _, m := range b.report.measures {
-		told[m.ID] = m
-	}
+	told := measuredQuickly(t, t.TempDir(), reserveGroup)
 	for _, id := range []string{"1a", "1b", "1c", "1d-own", "2", "2b", "2c"} {
 		if m, ok := told[id]; !ok || m.Ratio == nil || *m.Ratio <= 0 {
 			t.Errorf("%s: %+v", id, m)

@@ -9,6 +9,15 @@ import (
 	"testing"
 )
 
+// show prints the table of what was measured, and judges nothing.
+func show(t *testing.T, r *report) {
+	t.Helper()
+	r.unjudged()
+	if err := r.print(t.Output()); err != nil {
+		t.Error(err)
+	}
+}
+
 // measuredQuickly runs a group as -quick does, and gives what it told.
 func measuredQuickly(t *testing.T, dir string, group func(context.Context, *bench) error) map[string]measure {
 	t.Helper()
@@ -25,6 +34,7 @@ func measuredQuickly(t *testing.T, dir string, group func(context.Context, *benc
 		}
 		told[m.ID] = m
 	}
+	show(t, &b.report)
 	return told
 }
 

@@ -53,6 +53,7 @@ func TestGroupsOfTheDatabase(t *testing.T) {
 			if want := strings.Fields(one.want); !slices.Equal(told, want) {
 				t.Errorf("told of %v, not of %v", told, want)
 			}
+			show(t, &b.report)
 		})
 	}
 }
