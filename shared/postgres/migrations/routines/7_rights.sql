@@ -27,6 +27,7 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %I SET enable_seqscan = off SET plan_cache_mode = force_generic_plan', one);
         EXECUTE format('REVOKE ALL ON FUNCTION %I FROM PUBLIC', one);
     END LOOP;
+    EXECUTE 'ALTER FUNCTION payments_json SET enable_seqscan = off'; -- which queries call too
     IF has_schema_privilege('public', home, 'CREATE') THEN
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', home);
     END IF;
@@ -43,7 +44,6 @@ BEGIN
             WHEN insufficient_privilege THEN RETURN;
         END;
     END IF;
-    EXECUTE 'ALTER FUNCTION payments_json SET enable_seqscan = off';
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO stayhold_app', home);
     FOREACH one IN ARRAY tables LOOP
         IF NOT has_table_privilege('stayhold_app', format('%I.%I', home, one), 'SELECT') THEN
