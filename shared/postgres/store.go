@@ -81,13 +81,8 @@ func Open(o Options) (*Store, error) {
 	if o.Pooler {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 		config.AfterConnect = nameTypes
-	} else {
-		// A session keeps the plan that it made when a table was empty. Behind a pooler,
-		// which takes no such setting, each statement is planned when it runs.
-		config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
-		if config.ConnConfig.ValidateConnect == nil {
-			config.ConnConfig.ValidateConnect = refuseStandby
-		}
+	} else if config.ConnConfig.ValidateConnect == nil {
+		config.ConnConfig.ValidateConnect = refuseStandby
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {

@@ -25,6 +25,7 @@ BEGIN
     END IF;
     IF name <> current_user THEN
         EXECUTE format('ALTER ROLE %I SET statement_timeout = %L', name, '25s');
+        EXECUTE format('ALTER ROLE %I SET enable_seqscan = off', name);
         IF NOT pg_has_role(name, '` + group + `', 'MEMBER') THEN
             EXECUTE format('GRANT ` + group + ` TO %I', name);
         END IF;
@@ -33,8 +34,9 @@ END $$`
 
 // LetIn makes the login with which the functions reach the database, or gives the one
 // that is there its password, and puts it into the functions' group. Its statements end
-// after 25 s: who has asked for longer than an API waits is not there any more. The
-// owner's own login stays as it is. Run comes first; several may run at once.
+// after 25 s: who has asked for longer than an API waits is not there any more. They
+// look by indexes from the first row on: a session keeps the plan that it made when a
+// table was empty. The owner's own login stays as it is. Run comes first; several may run at once.
 func LetIn(ctx context.Context, o postgres.Options, name, password string) error {
 	db, err := open(o)
 	if err != nil {

@@ -28,6 +28,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '` + login + `') THEN
         BEGIN
             CREATE ROLE ` + login + ` LOGIN PASSWORD '%s' IN ROLE ` + group + `;
+            ALTER ROLE ` + login + ` SET enable_seqscan = off;
         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
         END;
     END IF;
