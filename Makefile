@@ -151,7 +151,7 @@ bench: build ## how fast it is: handlers beside their floors, in one run; charts
 	@go run ./functions/local/bench
 
 .PHONY: bench-large
-bench-large: servers ## what a call costs among 10,000,000 bookings, an audit and a backlog: half an hour or more, 20 GB
+bench-large: servers ## what a call costs among 10,000,000 bookings, an audit and a backlog: a quarter of an hour or more, 20 GB
 	@go run ./functions/local/bench -only growth-large,audit,backlog
 
 .PHONY: bench-audit
