@@ -3,7 +3,7 @@
 -- KEYS[1] stayhold:{<product id>}:product  HASH    the product's facts; missing: the gate is cold
 -- KEYS[2] stayhold:{<product id>}:holds    ZSET    user -> expiry in ms, +inf when confirmed
 -- KEYS[3] stayhold:{<product id>}:tokens   HASH    user -> token of his place
--- KEYS[4] stayhold:{<product id>}:warm     STRING  nonce of the caller that is warming
+-- KEYS[4] stayhold:{<product id>}:warm     STRING  nonce of the caller that is warming, and the parts written
 -- KEYS[5] stayhold:{<product id>}:bookings HASH    user -> booking id of his confirmed place
 -- ARGV[1] nonce of the caller
 -- ARGV[2] how many parts are written: 0 begins clean

@@ -111,7 +111,8 @@ type Gate interface {
 	MarkWarm(ctx context.Context, productID int64, nonce string) (bool, error)
 	// UnmarkWarm takes the caller's own mark back.
 	UnmarkWarm(ctx context.Context, productID int64, nonce string) error
-	// Seed fills the gate if it is still cold and the mark still bears the nonce.
+	// Seed fills the gate if it is still cold and the mark is still the caller's, all at
+	// once for whoever looks: the gate is cold until every place stands.
 	Seed(ctx context.Context, nonce string, facts Facts, places []Place) (bool, error)
 	// PutFacts writes the facts if they are newer than the gate's. A cold gate stays
 	// cold.

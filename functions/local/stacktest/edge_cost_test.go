@@ -20,7 +20,7 @@ func (e *edges) cpu(t *testing.T, function string) time.Duration {
 		t.Fatal(err)
 	}
 	for _, p := range all {
-		if p.PID == os.Getpid() && p.CPU == 0 {
+		if p.PID == os.Getpid() && p.CPU == 0 && os.Getenv("CI") == "" {
 			t.Skip("this system does not tell the processor time of a process")
 		}
 	}

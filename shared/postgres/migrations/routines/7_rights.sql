@@ -27,7 +27,6 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %I SET enable_seqscan = off SET plan_cache_mode = force_generic_plan', one);
         EXECUTE format('REVOKE ALL ON FUNCTION %I FROM PUBLIC', one);
     END LOOP;
-    EXECUTE 'ALTER FUNCTION payments_json SET enable_seqscan = off'; -- which queries call too
     IF has_schema_privilege('public', home, 'CREATE') THEN
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', home);
     END IF;
