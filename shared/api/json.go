@@ -32,8 +32,13 @@ type value struct {
 	raw   string // of a string or number: the token, quotes included
 	text  string // of a string: decoded
 	names []string
-	items []*value // of an array, or of an object in the order of names
+	items []*value // of an object, in the order of names; or the first keptItems of an array
 }
+
+// keptItems is one more than any array may have, which shows that there are too many. What
+// follows is only checked: thousands of items that nobody reads would cost more than all the
+// rest of a refusal.
+const keptItems = maxPayments + 1
 
 // pointer says where the value stands (RFC 6901). It is put together only for a fault:
 // thousands of items under one long name must not copy that name thousands of times.
@@ -146,11 +151,14 @@ func (p *parser) object(v *value, depth int) error {
 
 func (p *parser) array(v *value, depth int) error {
 	v.kind = isArray
-	for p.next() != ']' {
-		item := &value{in: v, index: len(v.items)}
-		v.items = append(v.items, item)
+	item := &value{}
+	for index := 0; p.next() != ']'; index++ {
+		*item = value{in: v, index: index}
 		if err := p.value(item, depth); err != nil {
 			return err
+		}
+		if index < keptItems {
+			v.items, item = append(v.items, item), &value{}
 		}
 	}
 	p.at++
