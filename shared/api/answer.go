@@ -46,9 +46,13 @@ func (a answer) render() []byte {
 // usualHead is room for all but the body.
 const usualHead = 300
 
-// jsonAnswer renders a success.
+// jsonAnswer renders a success; what is rendered already stays as it is.
 func jsonAnswer(status int, body any) (answer, error) {
-	text, err := marshal(body)
+	text, rendered := body.(json.RawMessage)
+	var err error
+	if !rendered {
+		text, err = marshal(body)
+	}
 	return answer{status: status, contentType: "application/json", body: text}, err
 }
 

@@ -15,7 +15,7 @@ const (
 )
 
 // appendText writes a text as a JSON string.
-func appendText[T string | []byte](to []byte, text T, d dialect) []byte {
+func appendText[T ~string | ~[]byte](to []byte, text T, d dialect) []byte {
 	to = append(to, '"')
 	from := 0
 	for i := 0; i < len(text); {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stayhold/shared/booking"
+	"stayhold/shared/jsonscan"
 )
 
 // event is what is read of an HTTP API event, payload 2.0. Members of another type
@@ -52,43 +53,43 @@ func (m members) last(name string) (entry, bool) {
 // claim names the one that bears the user's id.
 func decodeEvent(payload []byte, claim string) event {
 	var e event
-	s := scanner{text: string(payload)}
-	s.object(func(name string) {
+	s := jsonscan.New(string(payload))
+	s.Object(func(name string) {
 		switch {
 		case is(name, "routeKey"):
-			s.readText(&e.routeKey)
+			readText(&s, &e.routeKey)
 		case is(name, "rawPath"):
-			s.readText(&e.rawPath)
+			readText(&s, &e.rawPath)
 		case is(name, "rawQueryString"):
-			s.readText(&e.rawQuery)
+			readText(&s, &e.rawQuery)
 		case is(name, "headers"):
-			e.headers = s.members(e.headers, isRead)
+			e.headers = readMembers(&s, e.headers, isRead)
 		case is(name, "queryStringParameters"):
-			e.parameters = s.members(e.parameters, anyName)
+			e.parameters = readMembers(&s, e.parameters, anyName)
 		case is(name, "pathParameters"):
-			e.path = s.members(e.path, anyName)
+			e.path = readMembers(&s, e.path, anyName)
 		case is(name, "body"):
-			s.readText(&e.text)
+			readText(&s, &e.text)
 		case is(name, "isBase64Encoded"):
-			if spelled := s.value(); spelled == "true" || spelled == "false" {
+			if spelled := s.Value(); spelled == "true" || spelled == "false" {
 				e.base64 = spelled == "true"
 			}
 		case is(name, "requestContext"):
-			s.object(func(name string) {
+			s.Object(func(name string) {
 				switch {
 				case is(name, "requestId"):
-					s.readText(&e.requestID)
+					readText(&s, &e.requestID)
 				case is(name, "authorizer"):
-					e.claims = s.claims(claim)
+					e.claims = readClaims(&s, claim)
 				default:
-					s.value()
+					s.Value()
 				}
 			})
 		default:
-			s.value()
+			s.Value()
 		}
 	})
-	if !s.whole() {
+	if !s.Whole() {
 		return event{}
 	}
 	return e
@@ -101,11 +102,9 @@ func is(name, wanted string) bool {
 }
 
 // readText reads a string. What is none changes nothing.
-func (s *scanner) readText(to *string) {
-	if s.next() == '"' {
-		*to = unquoted(s.quoted())
-	} else {
-		s.value()
+func readText(s *jsonscan.Scanner, to *string) {
+	if text, is := s.Text(); is {
+		*to = text
 	}
 }
 
@@ -124,47 +123,47 @@ func isRead(header string) bool {
 
 func anyName(string) bool { return true }
 
-// members reads the wanted ones of an object behind what had been read of another one.
+// readMembers reads the wanted ones of an object behind what had been read of another one.
 // Null empties the list, and what is neither changes nothing.
-func (s *scanner) members(list members, wanted func(name string) bool) members {
-	switch s.next() {
+func readMembers(s *jsonscan.Scanner, list members, wanted func(name string) bool) members {
+	switch s.Next() {
 	case 'n':
-		s.value()
+		s.Value()
 		return nil
 	case '{':
 		if list == nil {
 			list = make(members, 0, usualMembers)
 		}
 	}
-	s.object(func(name string) {
+	s.Object(func(name string) {
 		if !wanted(name) {
-			s.value()
+			s.Value()
 			return
 		}
-		one := entry{name: name, kind: s.next()}
-		s.readText(&one.text)
+		one := entry{name: name, kind: s.Next()}
+		readText(s, &one.text)
 		list = append(list, one)
 	})
 	return list
 }
 
-// claims reads a claim of an authorizer. One that is not as expected anywhere has found nobody.
-func (s *scanner) claims(wanted string) (list members) {
+// readClaims reads a claim of an authorizer. One that is not as expected anywhere has found nobody.
+func readClaims(s *jsonscan.Scanner, wanted string) (list members) {
 	good := true
-	s.object(func(name string) {
+	s.Object(func(name string) {
 		if !is(name, "jwt") {
-			s.value()
+			s.Value()
 			return
 		}
-		nothing := s.next() == 'n'
-		object := s.object(func(name string) {
+		nothing := s.Next() == 'n'
+		object := s.Object(func(name string) {
 			if !is(name, "claims") {
-				s.value()
+				s.Value()
 				return
 			}
-			first := s.next()
+			first := s.Next()
 			good = good && (first == '{' || first == 'n')
-			list = s.members(list, func(name string) bool { return name == wanted })
+			list = readMembers(s, list, func(name string) bool { return name == wanted })
 		})
 		good = good && (object || nothing)
 	})

@@ -1,6 +1,10 @@
 package api
 
-import "stayhold/shared/booking"
+import (
+	"encoding/json"
+
+	"stayhold/shared/booking"
+)
 
 type (
 	breachJSON struct {
@@ -9,13 +13,13 @@ type (
 		BookingIDs []int64 `json:"bookingIds"`
 	}
 	storyJSON struct {
-		Booking        bookingJSON `json:"booking"`
-		CheckInAt      *string     `json:"checkInAt"`
-		HoldDeadline   *string     `json:"holdDeadline"` // the recorded one, of an ended booking too
-		Attempts       any         `json:"attempts"`
-		Outbox         any         `json:"outbox"`
-		Gate           *gateJSON   `json:"gate"` // null when the gate did not answer
-		NextSafeAction string      `json:"nextSafeAction"`
+		Booking        json.RawMessage `json:"booking"`
+		CheckInAt      *string         `json:"checkInAt"`
+		HoldDeadline   *string         `json:"holdDeadline"` // the recorded one, of an ended booking too
+		Attempts       any             `json:"attempts"`
+		Outbox         any             `json:"outbox"`
+		Gate           *gateJSON       `json:"gate"` // null when the gate did not answer
+		NextSafeAction string          `json:"nextSafeAction"`
 	}
 	gateJSON struct {
 		Cold      bool       `json:"cold"`

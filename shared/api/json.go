@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"stayhold/shared/booking"
+	"stayhold/shared/jsonscan"
 )
 
 // maxDepth is how many objects and arrays may stand inside each other.
@@ -60,7 +61,7 @@ func (v *value) pointerTo(name string) string {
 // ErrDuplicateField, ErrInvalidRequest (too deep).
 func parse(body []byte) (*value, error) {
 	p := &parser{body: string(body)}
-	if !utf8.Valid(body) || !wellFormed(p.body) {
+	if !utf8.Valid(body) || !jsonscan.Valid(p.body) {
 		return nil, booking.ErrInvalidJSON
 	}
 	v := &value{}
@@ -123,7 +124,7 @@ func (p *parser) quoted() (raw, text string, err error) {
 	}
 	p.at++
 	raw = p.body[from:p.at]
-	text = unquoted(raw, plain)
+	text = jsonscan.Unquote(raw, plain)
 	return raw, text, intact(text)
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stayhold/shared/booking"
+	"stayhold/shared/jsonscan"
 )
 
 // plainEvent is an event as encoding/json reads it: what the scanner is held against.
@@ -172,10 +173,10 @@ var strange = []string{
 
 // deep are events at the limit of the library's patience, and beyond it.
 var deep = []string{
-	"{\"a\":" + strings.Repeat("[", maxNesting-1) + strings.Repeat("]", maxNesting-1) + ",\"body\":\"b\"}",
-	"{\"a\":" + strings.Repeat("[", maxNesting) + strings.Repeat("]", maxNesting) + ",\"body\":\"b\"}",
-	strings.Repeat(`{"a":`, maxNesting) + "1" + strings.Repeat("}", maxNesting),
-	strings.Repeat(`{"a":`, maxNesting+1) + "1" + strings.Repeat("}", maxNesting+1),
+	"{\"a\":" + strings.Repeat("[", jsonscan.MaxNesting-1) + strings.Repeat("]", jsonscan.MaxNesting-1) + ",\"body\":\"b\"}",
+	"{\"a\":" + strings.Repeat("[", jsonscan.MaxNesting) + strings.Repeat("]", jsonscan.MaxNesting) + ",\"body\":\"b\"}",
+	strings.Repeat(`{"a":`, jsonscan.MaxNesting) + "1" + strings.Repeat("}", jsonscan.MaxNesting),
+	strings.Repeat(`{"a":`, jsonscan.MaxNesting+1) + "1" + strings.Repeat("}", jsonscan.MaxNesting+1),
 }
 
 func TestEventsAreReadAsTheLibraryReadsThem(t *testing.T) {
@@ -187,7 +188,7 @@ func TestEventsAreReadAsTheLibraryReadsThem(t *testing.T) {
 
 func sameSyntax(t *testing.T, text string) {
 	t.Helper()
-	if got, want := wellFormed(text), json.Valid([]byte(text)); got != want {
+	if got, want := jsonscan.Valid(text), json.Valid([]byte(text)); got != want {
 		t.Errorf("%.2000q is one JSON value: %v, and the library says %v", text, got, want)
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -98,13 +99,13 @@ func readBookings(ctx context.Context, q Reads, c *call, ev event) (answer, erro
 	if err != nil {
 		return answer{}, err
 	}
-	out := make([]bookingJSON, len(list))
+	out := make([]json.RawMessage, len(list))
 	for i, b := range list {
 		out[i] = renderBooking(b)
 	}
 	return jsonAnswer(http.StatusOK, struct {
-		Bookings   []bookingJSON `json:"bookings"`
-		NextCursor *string       `json:"nextCursor"`
+		Bookings   []json.RawMessage `json:"bookings"`
+		NextCursor *string           `json:"nextCursor"`
 	}{out, cursor(next)})
 }
 
@@ -150,15 +151,14 @@ func readCheckout(ctx context.Context, q Reads, c *call, ev event) (answer, erro
 		return answer{}, err
 	}
 	out := struct {
-		Product            productJSON  `json:"product"`
-		AvailableUserPoint string       `json:"availableUserPoint"`
-		Reservable         bool         `json:"reservable"`
-		Booking            *bookingJSON `json:"booking"`
+		Product            productJSON     `json:"product"`
+		AvailableUserPoint string          `json:"availableUserPoint"`
+		Reservable         bool            `json:"reservable"`
+		Booking            json.RawMessage `json:"booking"`
 	}{renderProduct(view.Product), money(view.Points), view.Reservable, nil}
 	if view.Booking != nil {
 		c.bookingID = view.Booking.ID
-		open := renderBooking(*view.Booking)
-		out.Booking = &open
+		out.Booking = renderBooking(*view.Booking)
 	}
 	return jsonAnswer(http.StatusOK, out)
 }

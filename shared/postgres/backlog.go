@@ -55,6 +55,12 @@ func (s *Store) Purge(ctx context.Context, limit int) (n int64, err error) {
 	return n, err
 }
 
+func scanOutgoing(row pgx.CollectableRow) (booking.Outgoing, error) {
+	var o booking.Outgoing
+	err := row.Scan(&o.ID, &o.Task, &o.BookingID)
+	return o, err
+}
+
 const unsentSQL = `
 SELECT id, task, booking_id FROM outbox
 WHERE sent_at IS NULL AND created_at < now() - $1::bigint * interval '1 millisecond'
@@ -62,12 +68,7 @@ ORDER BY created_at LIMIT $2`
 
 // Unsent lists messages that were promised and not sent.
 func (s *Store) Unsent(ctx context.Context, age time.Duration, limit int) ([]booking.Outgoing, error) {
-	rows, err := queryAll(ctx, s, unsentSQL, pgx.RowToStructByPos[outgoing], age.Milliseconds(), limit)
-	list := make([]booking.Outgoing, len(rows))
-	for i, r := range rows {
-		list[i] = r.domain()
-	}
-	return list, err
+	return queryAll(ctx, s, unsentSQL, scanOutgoing, age.Milliseconds(), limit)
 }
 
 const markSentSQL = `SELECT mark_sent($1)`

@@ -3,122 +3,61 @@ package postgres
 import (
 	"encoding/json"
 	"errors"
-	"time"
-
-	"github.com/shopspring/decimal"
 
 	"stayhold/shared/booking"
 )
 
-// outcome is what a routine answers, and what is stored under an idempotency key.
+// outcome is what a routine answers, and what is stored under an idempotency key: a result, or
+// a refusal with the booking that it is about; or an intent that has to be carried out.
 type outcome struct {
-	Booking *bookingRow `json:"booking"`
-	Created bool        `json:"created"`
-	Pending bool        `json:"pending"`
-	Error   *refusal    `json:"error"`
-	Sending []outgoing  `json:"sending"`
-	Intent  *intentRow  `json:"intent"`
+	booking.Result
+	refusal error
+	intent  *intent
 }
 
-type refusal struct {
-	Code    string         `json:"code"`
-	Members map[string]any `json:"members"`
+// intent is a claimed attempt, of a charge or of a refund.
+type intent struct {
+	booking.Intent
+	stuck bool
 }
 
-type outgoing struct {
-	ID        int64        `json:"id"`
-	Task      booking.Task `json:"task"`
-	BookingID int64        `json:"bookingId"`
+func decodeOutcome(raw []byte) (o outcome, err error) {
+	err = decode(raw, func(r *reader) { r.outcome(&o) })
+	return o, err
 }
 
-func (o outgoing) domain() booking.Outgoing {
-	return booking.Outgoing{ID: o.ID, Message: booking.Message{Task: o.Task, BookingID: o.BookingID}}
+func decodeBooking(raw []byte) (b booking.Booking, err error) {
+	err = decode(raw, func(r *reader) { r.booking(&b) })
+	return b, err
 }
 
-type bookingRow struct {
-	ID            int64           `json:"id"`
-	UserID        int64           `json:"userId"`
-	ProductID     int64           `json:"productId"`
-	Status        booking.Status  `json:"status"`
-	Total         decimal.Decimal `json:"total"`
-	HoldToken     string          `json:"holdToken"`
-	HoldExpiresAt time.Time       `json:"holdExpiresAt"`
-	CheckInAt     time.Time       `json:"checkInAt"`
-	Payments      []paymentRow    `json:"payments"`
-	FailureCode   string          `json:"failureCode"`
-	FailureDetail string          `json:"failureDetail"`
-	CreatedAt     time.Time       `json:"createdAt"`
-	UpdatedAt     time.Time       `json:"updatedAt"`
-	ReadAt        time.Time       `json:"readAt"`
-	Timeline      []eventRow      `json:"timeline"`
+func decodeIntent(raw []byte) (in intent, err error) {
+	err = decode(raw, func(r *reader) { r.intent(&in) })
+	return in, err
 }
 
-type paymentRow struct {
-	ID           int64                 `json:"id"`
-	Method       booking.Method        `json:"method"`
-	Amount       decimal.Decimal       `json:"amount"`
-	Status       booking.PaymentStatus `json:"status"`
-	Approval     booking.Approval      `json:"approval"`
-	OrderID      string                `json:"orderId"`
-	RefundState  booking.RefundState   `json:"refundState"`
-	RefundAmount decimal.Decimal       `json:"refundAmount"`
-}
-
-type eventRow struct {
-	At     time.Time `json:"at"`
-	Event  string    `json:"event"`
-	Detail string    `json:"detail"`
-}
-
-type intentRow struct {
-	AttemptID  int64           `json:"attemptId"`
-	BookingID  int64           `json:"bookingId"`
-	First      bool            `json:"first"`
-	Over       bool            `json:"over"`
-	Stuck      bool            `json:"stuck"`
-	Method     booking.Method  `json:"method"`
-	OrderID    string          `json:"orderId"`
-	PaymentKey string          `json:"paymentKey"`
-	Key        string          `json:"key"`
-	Amount     decimal.Decimal `json:"amount"`
-	ProductID  int64           `json:"productId"`
-	UserID     int64           `json:"userId"`
-	HoldToken  string          `json:"holdToken"`
-	Deadline   time.Time       `json:"deadline"`
-	LeftMillis int64           `json:"leftMs"`
-}
-
-func (r intentRow) domain(owner string, key *booking.IdempotencyKey) booking.Intent {
-	return booking.Intent{
-		AttemptID: r.AttemptID, BookingID: r.BookingID, Owner: owner, First: r.First, Over: r.Over, Key: key,
-		Charge:   booking.Charge{Method: r.Method, OrderID: r.OrderID, PaymentKey: r.PaymentKey, Key: r.Key, Amount: r.Amount},
-		Hold:     booking.Hold{ProductID: r.ProductID, UserID: r.UserID, Token: r.HoldToken},
-		Deadline: r.Deadline, HoldLeft: time.Duration(r.LeftMillis) * time.Millisecond,
-	}
-}
-
-func decodeOutcome(raw []byte) (outcome, error) {
-	var o outcome
-	if err := json.Unmarshal(raw, &o); err != nil {
-		return o, booking.ErrInternal.Because(err)
-	}
-	return o, nil
-}
-
-// result gives the outcome as the steps see it: a refusal comes with the booking that
-// it is about.
-func (o outcome) result() (booking.Result, error) {
-	r := booking.Result{Created: o.Created, Pending: o.Pending}
-	if o.Booking != nil {
-		r.Booking = o.Booking.domain()
-	}
-	for _, s := range o.Sending {
-		r.Sending = append(r.Sending, s.domain())
-	}
-	if o.Error == nil {
-		return r, nil
-	}
-	return r, o.Error.domain()
+func (r *reader) outcome(to *outcome) {
+	r.object(func(name string) {
+		switch name {
+		case "booking":
+			r.booking(&to.Booking)
+		case "created":
+			r.boolean(&to.Created)
+		case "pending":
+			r.boolean(&to.Pending)
+		case "error":
+			to.refusal = r.refusal()
+		case "sending":
+			array(r, &to.Sending, r.outgoing)
+		case "intent":
+			if !r.null() {
+				to.intent = &intent{}
+				r.intent(to.intent)
+			}
+		default:
+			r.Value()
+		}
+	})
 }
 
 // inner are the refusals that no caller ever sees.
@@ -128,37 +67,171 @@ var inner = map[string]error{
 	"PAYMENT_KEY_NEEDED": booking.ErrInvalidRequest.With("errors", []booking.Violation{{Pointer: "/paymentKey", Code: "REQUIRED"}}),
 }
 
-func (r refusal) domain() error {
-	if err, ok := inner[r.Code]; ok {
+// refusal reads an error of the domain; nil: there is none.
+func (r *reader) refusal() error {
+	if r.null() {
+		return nil
+	}
+	var code string
+	var members map[string]any
+	r.object(func(name string) {
+		switch name {
+		case "code":
+			text(r, &code)
+		case "members":
+			// Anything may stand in there: a time, a number, a list.
+			if err := json.Unmarshal([]byte(r.Value()), &members); err != nil {
+				r.note(err)
+			}
+		default:
+			r.Value()
+		}
+	})
+	if err, ok := inner[code]; ok {
 		return err
 	}
-	err := booking.ErrorByCode(r.Code)
-	for name, value := range r.Members {
+	err := booking.ErrorByCode(code)
+	for name, value := range members {
 		err = err.With(name, value)
 	}
 	return err
 }
 
-func (r bookingRow) domain() booking.Booking {
-	b := booking.Booking{
-		ID: r.ID, UserID: r.UserID, ProductID: r.ProductID, Status: r.Status, Total: r.Total,
-		HoldToken: r.HoldToken, HoldExpiresAt: r.HoldExpiresAt, CheckInAt: r.CheckInAt,
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ReadAt: r.ReadAt,
-		Payments: make([]booking.Payment, len(r.Payments)),
-	}
-	for i, p := range r.Payments {
-		b.Payments[i] = booking.Payment{
-			ID: p.ID, Method: p.Method, Amount: p.Amount, Status: p.Status, Approval: p.Approval,
-			OrderID: p.OrderID, RefundState: p.RefundState, RefundAmount: p.RefundAmount,
+func (r *reader) outgoing(to *booking.Outgoing) {
+	r.object(func(name string) {
+		switch name {
+		case "id":
+			r.integer(&to.ID)
+		case "task":
+			text(r, &to.Task)
+		case "bookingId":
+			r.integer(&to.BookingID)
+		default:
+			r.Value()
 		}
+	})
+}
+
+func (r *reader) booking(to *booking.Booking) {
+	var failure booking.Failure
+	r.object(func(name string) {
+		switch name {
+		case "id":
+			r.integer(&to.ID)
+		case "userId":
+			r.integer(&to.UserID)
+		case "productId":
+			r.integer(&to.ProductID)
+		case "status":
+			text(r, &to.Status)
+		case "total":
+			r.amount(&to.Total)
+		case "holdToken":
+			text(r, &to.HoldToken)
+		case "holdExpiresAt":
+			r.instant(&to.HoldExpiresAt)
+		case "checkInAt":
+			r.instant(&to.CheckInAt)
+		case "payments":
+			array(r, &to.Payments, r.payment)
+		case "failureCode":
+			text(r, &failure.Code)
+		case "failureDetail":
+			text(r, &failure.Detail)
+		case "createdAt":
+			r.instant(&to.CreatedAt)
+		case "updatedAt":
+			r.instant(&to.UpdatedAt)
+		case "readAt":
+			r.instant(&to.ReadAt)
+		case "timeline":
+			array(r, &to.Timeline, r.event)
+		default:
+			r.Value()
+		}
+	})
+	if failure.Code != "" {
+		to.Failure = &failure
 	}
-	if r.FailureCode != "" {
-		b.Failure = &booking.Failure{Code: r.FailureCode, Detail: r.FailureDetail}
-	}
-	for _, e := range r.Timeline {
-		b.Timeline = append(b.Timeline, booking.Event(e))
-	}
-	return b
+}
+
+func (r *reader) payment(to *booking.Payment) {
+	r.object(func(name string) {
+		switch name {
+		case "id":
+			r.integer(&to.ID)
+		case "method":
+			text(r, &to.Method)
+		case "amount":
+			r.amount(&to.Amount)
+		case "status":
+			text(r, &to.Status)
+		case "approval":
+			text(r, &to.Approval)
+		case "orderId":
+			text(r, &to.OrderID)
+		case "refundState":
+			text(r, &to.RefundState)
+		case "refundAmount":
+			r.amount(&to.RefundAmount)
+		default:
+			r.Value()
+		}
+	})
+}
+
+func (r *reader) event(to *booking.Event) {
+	r.object(func(name string) {
+		switch name {
+		case "at":
+			r.instant(&to.At)
+		case "event":
+			text(r, &to.Event)
+		case "detail":
+			text(r, &to.Detail)
+		default:
+			r.Value()
+		}
+	})
+}
+
+func (r *reader) intent(to *intent) {
+	r.object(func(name string) {
+		switch name {
+		case "attemptId":
+			r.integer(&to.AttemptID)
+		case "bookingId":
+			r.integer(&to.BookingID)
+		case "first":
+			r.boolean(&to.First)
+		case "over":
+			r.boolean(&to.Over)
+		case "stuck":
+			r.boolean(&to.stuck)
+		case "method":
+			text(r, &to.Charge.Method)
+		case "orderId":
+			text(r, &to.Charge.OrderID)
+		case "paymentKey":
+			text(r, &to.Charge.PaymentKey)
+		case "key":
+			text(r, &to.Charge.Key)
+		case "amount":
+			r.amount(&to.Charge.Amount)
+		case "productId":
+			r.integer(&to.Hold.ProductID)
+		case "userId":
+			r.integer(&to.Hold.UserID)
+		case "holdToken":
+			text(r, &to.Hold.Token)
+		case "deadline":
+			r.instant(&to.Deadline)
+		case "leftMs":
+			r.millis(&to.HoldLeft)
+		default:
+			r.Value()
+		}
+	})
 }
 
 // orNothing turns "no such row" into what the caller names.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,14 +25,6 @@ func (s *Store) Booking(ctx context.Context, userID, bookingID int64) (booking.B
 		return booking.Booking{}, orNothing(err, booking.ErrBookingNotFound)
 	}
 	return decodeBooking(raw)
-}
-
-func decodeBooking(raw []byte) (booking.Booking, error) {
-	var row bookingRow
-	if err := json.Unmarshal(raw, &row); err != nil {
-		return booking.Booking{}, booking.ErrInternal.Because(err)
-	}
-	return row.domain(), nil
 }
 
 func scanBooking(row pgx.CollectableRow) (booking.Booking, error) {
@@ -172,7 +163,8 @@ SELECT id, version, total_stock, sale_start_at, check_in_at, status <> 'INACTIVE
 
 func scanFacts(row pgx.Row) (booking.Facts, error) {
 	var f booking.Facts
-	return f, row.Scan(&f.ProductID, &f.Version, &f.Stock, &f.SaleStartAt, &f.CheckInAt, &f.Active)
+	err := row.Scan(&f.ProductID, &f.Version, &f.Stock, &f.SaleStartAt, &f.CheckInAt, &f.Active)
+	return f, err
 }
 
 // ProductFacts reads what a gate must know of a product.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -43,9 +42,7 @@ func (s *Store) Recall(ctx context.Context, key booking.IdempotencyKey) (*bookin
 	if err != nil {
 		return nil, err
 	}
-	recalled := booking.Recalled{RequestID: requestID}
-	recalled.Result, recalled.Err = stored.result()
-	return &recalled, nil
+	return &booking.Recalled{RequestID: requestID, Result: stored.Result, Err: stored.refusal}, nil
 }
 
 // answer calls a routine whose outcome is the step's.
@@ -54,7 +51,7 @@ func (s *Store) answer(ctx context.Context, sql string, args ...any) (booking.Re
 	if err != nil {
 		return booking.Result{}, err
 	}
-	return o.result()
+	return o.Result, o.refusal
 }
 
 const openSQL = `SELECT open_booking($1, $2, $3, $4, $5, $6)`
@@ -121,12 +118,12 @@ func (s *Store) BeginApproval(ctx context.Context, r booking.ApprovalRequest) (*
 	if err != nil {
 		return nil, booking.Result{}, err
 	}
-	if o.Intent != nil {
-		in := o.Intent.domain(r.Owner, r.Key)
-		return &in, booking.Result{}, nil
+	if o.intent == nil {
+		return nil, o.Result, o.refusal
 	}
-	result, err := o.result()
-	return nil, result, err
+	in := o.intent.Intent
+	in.Owner, in.Key = r.Owner, r.Key
+	return &in, booking.Result{}, nil
 }
 
 const endApprovalSQL = `SELECT end_approval($1, $2, $3, $4, $5, $6, $7, $8, $9)`
@@ -145,7 +142,9 @@ func (s *Store) ClaimApproval(ctx context.Context, bookingID int64, owner string
 	if err != nil {
 		return booking.Intent{}, err
 	}
-	return o.Intent.domain(owner, nil), nil
+	in := o.intent.Intent
+	in.Owner = owner
+	return in, nil
 }
 
 const claimRefundSQL = `SELECT claim_refund($1, $2, $3)`
@@ -162,12 +161,8 @@ func (s *Store) ClaimRefund(ctx context.Context, bookingID int64, owner string, 
 	case raw == nil:
 		return booking.RefundIntent{}, booking.ErrNothingDue
 	}
-	var r intentRow
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return booking.RefundIntent{}, booking.ErrInternal.Because(err)
-	}
-	in := r.domain(owner, nil)
-	return booking.RefundIntent{AttemptID: in.AttemptID, BookingID: bookingID, Owner: owner, Stuck: r.Stuck, Charge: in.Charge}, nil
+	in, err := decodeIntent(raw)
+	return booking.RefundIntent{AttemptID: in.AttemptID, BookingID: bookingID, Owner: owner, Stuck: in.stuck, Charge: in.Charge}, err
 }
 
 const endRefundSQL = `SELECT end_refund($1, $2, $3, $4)`

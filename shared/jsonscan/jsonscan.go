@@ -1,4 +1,6 @@
-package api
+// Package jsonscan reads what encoding/json would, in the few places that every request goes
+// through, and in a fifth of the time.
+package jsonscan
 
 import (
 	"encoding/json"
@@ -6,36 +8,39 @@ import (
 	"unicode/utf8"
 )
 
-// maxNesting is how deep the library's decoder follows objects and arrays.
-const maxNesting = 10_000
+// MaxNesting is how deep the library's decoder follows objects and arrays.
+const MaxNesting = 10_000
 
-// scanner goes once through a JSON text, checks its syntax, and makes a copy of nothing:
+// Scanner goes once through a JSON text, checks its syntax, and makes a copy of nothing:
 // what it gives are parts of the text. It takes and refuses what encoding/json does, and
 // leaves out of a large event what nobody reads. After a fault in the syntax it stands
 // at the end, and all that it gave is void.
-type scanner struct {
+type Scanner struct {
 	text   string
 	at     int
 	depth  int
 	broken bool
 }
 
-// wellFormed says that the text is exactly one JSON value.
-func wellFormed(text string) bool {
-	s := scanner{text: text}
-	s.value()
-	return s.whole()
+// New is a scanner that stands before the text's one value.
+func New(text string) Scanner { return Scanner{text: text} }
+
+// Valid says that the text is exactly one JSON value.
+func Valid(text string) bool {
+	s := New(text)
+	s.Value()
+	return s.Whole()
 }
 
-// whole says, after a value, that nothing follows it and that all was well.
-func (s *scanner) whole() bool { return s.next() == 0 && s.at == len(s.text) && !s.broken }
+// Whole says, after a value, that nothing follows it and that all was well.
+func (s *Scanner) Whole() bool { return s.Next() == 0 && s.at == len(s.text) && !s.broken }
 
-func (s *scanner) fail() {
+func (s *Scanner) fail() {
 	s.broken, s.at = true, len(s.text)
 }
 
-// next gives the first byte of the next token, and 0 at the end.
-func (s *scanner) next() byte {
+// Next gives the first byte of the next token, and 0 at the end.
+func (s *Scanner) Next() byte {
 	for ; s.at < len(s.text); s.at++ {
 		switch c := s.text[s.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -47,23 +52,23 @@ func (s *scanner) next() byte {
 }
 
 // pass goes beyond the next token if it is that byte.
-func (s *scanner) pass(c byte) bool {
-	if s.next() != c {
+func (s *Scanner) pass(c byte) bool {
+	if s.Next() != c {
 		return false
 	}
 	s.at++
 	return true
 }
 
-// value goes beyond a value of any type and gives its spelling.
-func (s *scanner) value() string {
-	first := s.next()
+// Value goes beyond a value of any type and gives its spelling.
+func (s *Scanner) Value() string {
+	first := s.Next()
 	from := s.at
 	switch first {
 	case '{':
-		s.object(func(string) { s.value() })
+		s.Object(func(string) { s.Value() })
 	case '[':
-		s.array()
+		s.Array(func() { s.Value() })
 	case '"':
 		s.quoted()
 	case 't':
@@ -78,18 +83,18 @@ func (s *scanner) value() string {
 	return s.text[from:s.at]
 }
 
-// object gives visit the name of each member; visit goes beyond its value. Of what is no
+// Object gives visit the name of each member; visit goes beyond its value. Of what is no
 // object it says so, and goes beyond it.
-func (s *scanner) object(visit func(name string)) bool {
+func (s *Scanner) Object(visit func(name string)) bool {
 	if !s.pass('{') {
-		s.value()
+		s.Value()
 		return false
 	}
 	s.enter()
 	for closed := s.pass('}'); !closed && !s.broken; {
 		name := ""
-		if s.next() == '"' {
-			name = unquoted(s.quoted())
+		if s.Next() == '"' {
+			name = Unquote(s.quoted())
 		} else {
 			s.fail()
 		}
@@ -103,23 +108,38 @@ func (s *scanner) object(visit func(name string)) bool {
 	return true
 }
 
-func (s *scanner) array() {
-	s.at++
+// Array calls visit before each item; visit goes beyond it. Of what is no array it says so,
+// and goes beyond it.
+func (s *Scanner) Array(visit func()) bool {
+	if !s.pass('[') {
+		s.Value()
+		return false
+	}
 	s.enter()
 	for closed := s.pass(']'); !closed && !s.broken; closed = s.ends(']') {
-		s.value()
+		visit()
 	}
 	s.depth--
+	return true
 }
 
-func (s *scanner) enter() {
-	if s.depth++; s.depth > maxNesting {
+// Text goes beyond a value. It gives what a string means; of what is none it says so.
+func (s *Scanner) Text() (text string, is bool) {
+	if s.Next() != '"' {
+		s.Value()
+		return "", false
+	}
+	return Unquote(s.quoted()), true
+}
+
+func (s *Scanner) enter() {
+	if s.depth++; s.depth > MaxNesting {
 		s.fail()
 	}
 }
 
 // ends goes beyond the comma that leads to a further item, or beyond the end.
-func (s *scanner) ends(with byte) bool {
+func (s *Scanner) ends(with byte) bool {
 	if s.pass(with) {
 		return true
 	}
@@ -130,7 +150,7 @@ func (s *scanner) ends(with byte) bool {
 }
 
 // quoted goes beyond a string. It gives its token, and whether that says what it means.
-func (s *scanner) quoted() (token string, plain bool) {
+func (s *Scanner) quoted() (token string, plain bool) {
 	from := s.at
 	plain = true
 	for i := from + 1; i < len(s.text); i++ {
@@ -153,7 +173,7 @@ func (s *scanner) quoted() (token string, plain bool) {
 }
 
 // escape is how much follows the backslash that stands there.
-func (s *scanner) escape(at int) int {
+func (s *Scanner) escape(at int) int {
 	rest := s.text[at+1:]
 	switch {
 	case rest != "" && strings.IndexByte(`"\/bfnrt`, rest[0]) >= 0:
@@ -164,7 +184,7 @@ func (s *scanner) escape(at int) int {
 	return len(rest) + 1 // a fault: beyond the end
 }
 
-func (s *scanner) word(word string) {
+func (s *Scanner) word(word string) {
 	if !strings.HasPrefix(s.text[s.at:], word) {
 		s.fail()
 		return
@@ -173,7 +193,7 @@ func (s *scanner) word(word string) {
 }
 
 // number goes beyond -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
-func (s *scanner) number() {
+func (s *Scanner) number() {
 	s.sign("-")
 	if s.at < len(s.text) && s.text[s.at] == '0' {
 		s.at++
@@ -189,7 +209,7 @@ func (s *scanner) number() {
 	}
 }
 
-func (s *scanner) sign(any string) bool {
+func (s *Scanner) sign(any string) bool {
 	if s.at == len(s.text) || strings.IndexByte(any, s.text[s.at]) < 0 {
 		return false
 	}
@@ -197,7 +217,7 @@ func (s *scanner) sign(any string) bool {
 	return true
 }
 
-func (s *scanner) digits() {
+func (s *Scanner) digits() {
 	from := s.at
 	for s.at < len(s.text) && s.text[s.at] >= '0' && s.text[s.at] <= '9' {
 		s.at++
@@ -207,9 +227,10 @@ func (s *scanner) digits() {
 	}
 }
 
-// unquoted is what a string's token means. Bytes that are no UTF-8, and half a surrogate
+// Unquote is what a string's token, quotes included, means; a plain one has neither escapes nor
+// characters beyond ASCII. Bytes that are no UTF-8, and half a surrogate
 // pair, become the replacement character.
-func unquoted(token string, plain bool) string {
+func Unquote(token string, plain bool) string {
 	rest := token[1 : len(token)-1]
 	if plain {
 		return rest
