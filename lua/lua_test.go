@@ -60,7 +60,7 @@ func TestCheckNoticesFaults(t *testing.T) {
 		"argument missing in header": {"-- ARGV[2] token of the new hold\n", ""},
 		"argument missing in body":   {"ARGV[1], ARGV[2]", "ARGV[1], ARGV[1]"},
 		"code missing in header":     {"--   {'CLOSED'}                    the sale is over\n", ""},
-		"code missing in body":       {"return answer('CLOSED') end", "return answer('INACTIVE') end"},
+		"code missing in body":       {"return answer({'CLOSED'}) end", "return answer({'INACTIVE'}) end"},
 		"no sentence":                {"-- Admits one user to one product and holds one unit for him, or says why not.\n", ""},
 		"too long":                   {"\nlocal user", strings.Repeat("\n", maxLines) + "local user"},
 	} {
@@ -82,7 +82,7 @@ var (
 	headerCode = regexp.MustCompile(`(?m)^--   \{?(?:'([A-Z_]+)'|(\d+)  )`)
 	bodyName   = regexp.MustCompile(`(?:KEYS|ARGV)\[\d+\]`)
 	bodyRest   = regexp.MustCompile(`(?m)^local first = (\d+)\nwhile ARGV\[first\] do$`)
-	bodyCode   = regexp.MustCompile(`\breturn (?:\{|answer\()?(?:'([A-Z_]+)'|(\d+)\b)`)
+	bodyCode   = regexp.MustCompile(`\breturn (?:answer\()?\{?(?:'([A-Z_]+)'|(\d+)\b)`)
 )
 
 // faults compares the header of a script with its body: keys, arguments and answers.

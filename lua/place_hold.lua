@@ -22,37 +22,39 @@
 local user, token = ARGV[1], ARGV[2]
 -- A refusal too tells a running reconcile that its snapshot may be old. The hold is written first, since Redis
 -- looks at its memory limit only until a script has written something.
-local function answer(...)
+local function answer(list)
   redis.call('HDEL', KEYS[4], user)
-  return {...}
+  return list
 end
 
-local facts = redis.call('HMGET', KEYS[1], 'active', 'stock', 'sale_start_ms', 'check_in_ms', 'full_until')
-if not facts[1] then return answer('COLD') end
-if facts[1] ~= '1' then return answer('INACTIVE') end
+local facts = redis.call('HMGET', KEYS[1], 'active', 'check_in_ms', 'full_until')
+if not facts[1] then return answer({'COLD'}) end
+if facts[1] ~= '1' then return answer({'INACTIVE'}) end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local expiry = redis.call('ZSCORE', KEYS[2], user)
-if expiry == 'inf' then return answer('PURCHASED', redis.call('HGET', KEYS[5], user) or '0') end
+if expiry == 'inf' then return answer({'PURCHASED', redis.call('HGET', KEYS[5], user) or '0'}) end
 if expiry and tonumber(expiry) > now then
-  return answer('DUPLICATE', redis.call('HGET', KEYS[3], user), expiry)
+  return answer({'DUPLICATE', redis.call('HGET', KEYS[3], user), expiry})
 end
 
-if now < tonumber(facts[3]) then return answer('NOT_OPEN', facts[3]) end
-if now >= tonumber(facts[4]) then return answer('CLOSED') end
+-- Known to be full until then: whatever frees a unit earlier deletes the field, and so do new facts, so that the sale
+-- is open while it is there. Most buyers get no further, and what only the others need is not read for them.
+local check_in, full = tonumber(facts[2]), facts[3]
+if full and now < check_in and (full == 'inf' or tonumber(full) > now) then return answer({'SOLD_OUT', full}) end
 
--- Known to be full until then: whatever frees a unit earlier deletes the field.
-local full = facts[5]
-if full and (full == 'inf' or tonumber(full) > now) then return answer('SOLD_OUT', full) end
+local start, stock = unpack(redis.call('HMGET', KEYS[1], 'sale_start_ms', 'stock'))
+if now < tonumber(start) then return answer({'NOT_OPEN', start}) end
+if now >= check_in then return answer({'CLOSED'}) end
 
 local lapsed = redis.call('ZCOUNT', KEYS[2], '-inf', now)
 local live = redis.call('ZCARD', KEYS[2]) - lapsed
-if live >= tonumber(facts[2]) then
+if live >= tonumber(stock) then
   local first = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   full = first[2] or 'inf'
   redis.call('HSET', KEYS[1], 'full_until', full)
-  return answer('SOLD_OUT', full)
+  return answer({'SOLD_OUT', full})
 end
 
 if expiry then lapsed = lapsed - 1 end -- his own lives again
@@ -66,4 +68,4 @@ if last >= 0 then
   redis.call('HDEL', KEYS[3], unpack(redis.call('ZRANGE', KEYS[2], 0, last)))
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, last)
 end
-return answer('NEW', token, expiry)
+return answer({'NEW', token, expiry})

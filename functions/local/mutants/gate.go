@@ -14,19 +14,19 @@ var gateMutants = []mutant{
 	{
 		name:   "gate-without-stock",
 		why:    "the gate admits everybody",
-		edits:  []edit{{scripts + "place_hold.lua", "if live >= tonumber(facts[2]) then", "if live < 0 then"}},
+		edits:  []edit{{scripts + "place_hold.lua", "if live >= tonumber(stock) then", "if live < 0 then"}},
 		killer: byGate("TestLastUnitIsHeldOnce"),
 	},
 	{
 		name:   "gate-blind-to-the-sale",
 		why:    "a sale that has not begun is open",
-		edits:  []edit{{scripts + "place_hold.lua", "if now < tonumber(facts[3]) then return answer('NOT_OPEN', facts[3]) end\n", ""}},
+		edits:  []edit{{scripts + "place_hold.lua", "if now < tonumber(start) then return answer({'NOT_OPEN', start}) end\n", ""}},
 		killer: byGate("TestPlaceAnswers"),
 	},
 	{
 		name:   "gate-blind-to-the-status",
 		why:    "a product that was taken off the market is sold on",
-		edits:  []edit{{scripts + "place_hold.lua", "if facts[1] ~= '1' then return answer('INACTIVE') end\n", ""}},
+		edits:  []edit{{scripts + "place_hold.lua", "if facts[1] ~= '1' then return answer({'INACTIVE'}) end\n", ""}},
 		killer: byGate("TestPlaceAnswers"),
 	},
 	{
