@@ -246,6 +246,45 @@ func TestEarlyGateOpensAgain(t *testing.T) {
 	}
 }
 
+// What comes before SOLD_OUT is answered before it, also while the gate is known to be full.
+func TestEarlyGateIsNotTheFirst(t *testing.T) {
+	t.Parallel()
+	put := func(change func(*booking.Facts)) func(rig) {
+		return func(r rig) {
+			f := sale(2)
+			f.Version = 2
+			change(&f)
+			_, err := r.PutFacts(r.t.Context(), f)
+			r.must(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		act  func(rig)
+		user int64
+		want booking.PlaceCode
+	}{
+		"put off":   {put(func(f *booking.Facts) { f.SaleStartAt = time.Now().Add(time.Hour) }), 9, booking.PlaceNotOpen},
+		"withdrawn": {put(func(f *booking.Facts) { f.Active = false }), 9, booking.PlaceInactive},
+		"over": {func(r rig) { // by the time that passes: no facts are put
+			r.must(r.raw.HSet(r.t.Context(), r.key("product"), "check_in_ms", decimal(time.Now().UnixMilli())).Err())
+		}, 9, booking.PlaceClosed},
+		"duplicate": {func(rig) {}, 1, booking.PlaceDuplicate},
+		"purchased": {func(rig) {}, 2, booking.PlacePurchased},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.warm(sale(2))
+			r.place(1, "a", booking.PlaceNew)
+			r.place(2, "b", booking.PlaceNew)
+			r.confirm(2, "b", 5)
+			r.place(9, "z", booking.PlaceSoldOut)
+			c.act(r)
+			r.place(c.user, "z", c.want)
+		})
+	}
+}
+
 func TestEarlyGateIsBelieved(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
