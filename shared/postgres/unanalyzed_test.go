@@ -64,6 +64,43 @@ END LOOP; END $$`)
 	}
 }
 
+// A crowd of refunds that wait for a gateway does not stand between the sweep and the charges that it has to look up.
+func TestDueChargesAreFoundBehindACrowdOfRefunds(t *testing.T) {
+	t.Parallel()
+	const crowd, due = 3000, 5
+	url := postgrestest.Database(t, migrate)
+	session := postgrestest.Session(t, url)
+	run := func(sql string, args ...any) {
+		t.Helper()
+		if err := session(sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := open(t, url, false)
+	room := product(t, store, 2*crowd)
+	run(othersSQL, room, crowd)
+	run(`UPDATE payment_attempt SET next_try_at = now() - id * interval '1 second'`)
+	run(`UPDATE payment_attempt SET kind = 'CANCEL', state = 'PENDING' WHERE id > (SELECT min(id) + $1 - 1 FROM payment_attempt)`, due)
+	run(`VACUUM ANALYZE`)
+	run(`SELECT pg_stat_force_next_flush()`)
+	run(`SELECT pg_stat_reset()`)
+	if list, err := store.DueApprovals(t.Context(), 100); err != nil || len(list) != due {
+		t.Fatalf("%v %v", list, err)
+	}
+	if _, err := store.Open(t.Context(), opening(1, room)); err != nil { // by which it is seen that its session has told
+		t.Fatal(err)
+	}
+	store.Close()
+	readBy(t, url, 1)
+	var blocks int64
+	if err := postgrestest.Row(t.Context(), url, `SELECT idx_blks_hit + idx_blks_read FROM pg_statio_user_tables WHERE relname = 'payment_attempt'`, &blocks); err != nil {
+		t.Fatal(err)
+	}
+	if blocks < 1 || blocks > 8 {
+		t.Errorf("%d blocks of indexes were read for %d charges", blocks, due)
+	}
+}
+
 // othersSQL are $2 other buyers of product $1, whose approval is under way.
 const othersSQL = `
 WITH bought AS (

@@ -111,7 +111,7 @@ type planned struct {
 }
 
 // lists are the indexes of all that waits or is held: a routine, which is about one booking, would read all of it.
-var lists = []string{"payment_attempt_waiting", "outbox_unsent", "booking_live_by_deadline"}
+var lists = []string{"payment_attempt_due", "outbox_unsent", "booking_live_by_deadline"}
 
 // relations are what plans may name: how many rows the tables have, and which indexes are of some rows only.
 type relations struct {

@@ -74,23 +74,43 @@ func (m *Masters) start(ctx context.Context, dir string, shown []servertest.Cert
 			return err
 		}
 		m.ids = append(m.ids, id)
-		if i == 0 {
-			continue
+	}
+	return m.join(ctx, buses[0])
+}
+
+// join has the nodes meet the first one, whose bus is given, and returns when each knows all of them and every slot's
+// owner. A node that hears nothing for cluster-node-timeout after a meeting forgets it, so they meet again now and then.
+func (m *Masters) join(ctx context.Context, bus int) error {
+	first := m.servers[0].port
+	if m.secure {
+		first = m.servers[0].secure
+	}
+	const meetings = 2 * time.Second
+	for next := time.Now(); ; {
+		if !time.Now().Before(next) {
+			for _, node := range m.nodes[1:] {
+				if err := node.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", first, bus).Err(); err != nil {
+					return fmt.Errorf("joining the nodes: %w", err)
+				}
+			}
+			next = next.Add(meetings)
 		}
-		first := m.servers[0].port
-		if m.secure {
-			first = m.servers[0].secure
+		if !slices.ContainsFunc(m.nodes, func(node *redis.Client) bool { return !joined(ctx, node, len(m.nodes)) }) {
+			return nil
 		}
-		if err := node.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", first, buses[0]).Err(); err != nil {
-			return fmt.Errorf("joining the nodes: %w", err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the cluster does not come together: %w", ctx.Err())
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	for _, node := range m.nodes {
-		if err := awaitCluster(ctx, node, len(m.nodes)); err != nil {
-			return err
-		}
-	}
-	return nil
+}
+
+// joined says that the node knows all the others and every slot's owner.
+func joined(ctx context.Context, node *redis.Client, size int) bool {
+	info, err := node.ClusterInfo(ctx).Result()
+	return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", size)) &&
+		strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d\r", clusterSlots))
 }
 
 // URL is the nodes' URLs as REDIS_URL takes them: comma-separated.
@@ -251,20 +271,4 @@ func Secure(t testing.TB, shown servertest.Certificate) *Server {
 	}
 	t.Cleanup(srv.Stop)
 	return srv
-}
-
-// awaitCluster polls until the node knows all the others and every slot's owner.
-func awaitCluster(ctx context.Context, node *redis.Client, size int) error {
-	for {
-		info, err := node.ClusterInfo(ctx).Result()
-		if err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", size)) &&
-			strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d\r", clusterSlots)) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the cluster does not come together: %w", ctx.Err())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
