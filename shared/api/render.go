@@ -10,8 +10,8 @@ import (
 )
 
 // The shapes of answers have their members in the order of the contract. A booking, which every
-// step answers with, is put together by hand: with encoding/json it was a quarter of what a
-// handler adds to its statement.
+// step answers with, is put together by hand: with encoding/json it would be a quarter of what
+// a handler adds to its statement.
 
 // usualBooking is room for a booking with two payments, and for what renders around it.
 const usualBooking = 1024

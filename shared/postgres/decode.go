@@ -12,8 +12,8 @@ import (
 )
 
 // reader reads what a routine answers: null and what is missing change nothing, and members
-// that nobody asks for are passed. With encoding/json it was a third of what a handler adds to
-// its statement.
+// that nobody asks for are passed. encoding/json takes five times as long, which would be a
+// third of what a handler adds to its statement.
 type reader struct {
 	jsonscan.Scanner
 	fault error // the first
