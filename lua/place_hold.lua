@@ -39,8 +39,9 @@ if expiry and tonumber(expiry) > now then
   return answer({'DUPLICATE', redis.call('HGET', KEYS[3], user), expiry})
 end
 
--- Known to be full until then: whatever frees a unit earlier deletes the field, and so do new facts, so that the sale
--- is open while it is there. Most buyers get no further, and what only the others need is not read for them.
+-- Known to be full until then: whatever frees a unit earlier deletes the field, and so do new facts. It was found in a
+-- sale that had opened, and no clock that goes back shuts it again. Most buyers get no further: what only the others
+-- need is not read for them.
 local check_in, full = tonumber(facts[2]), facts[3]
 if full and now < check_in and (full == 'inf' or tonumber(full) > now) then return answer({'SOLD_OUT', full}) end
 

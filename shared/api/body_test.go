@@ -31,9 +31,9 @@ func steps(b bench, ran *int) map[string]func(object) response {
 	return out
 }
 
-func nested(depth int) string {
-	return `{"productId":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}"
-}
+func nest(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+
+func nested(depth int) string { return `{"productId":` + nest(depth) + "}" }
 
 func pay(method, amount string) string {
 	return `{"payments":[{"method":` + method + `,"amount":` + amount + `}]}`
@@ -89,6 +89,7 @@ func TestBodies(t *testing.T) {
 		{reservePath, "{\"product\x01Id\":1}", "INVALID_JSON"},
 		{reservePath, `{"\ud800":1}`, "INVALID_JSON"},
 		{reservePath, `{"\ufffd":1}`, "INVALID_JSON"},
+		{reservePath, `{"x":[` + strings.Repeat("0,", 12) + `"\ud800"]}`, "INVALID_JSON"},
 		{reservePath, `{"productId":1,"productId":1}`, "DUPLICATE_FIELD"},
 		{reservePath, `{"productId":1,"\u0070roductId":1}`, "DUPLICATE_FIELD"},
 		{reservePath, `{"x":{"y":1,"y":2}}`, "DUPLICATE_FIELD"},
@@ -216,6 +217,8 @@ func TestFaultsAreToldInMeasure(t *testing.T) {
 		{registerPath, `{"payments":[[[{"a":1,"a":2}]]]}`, "/payments/0/0/0/a", 1},
 		{registerPath, `{"payments":[{"m/~":1}]}`, "/payments/0/m~1~0", 1},
 		{reservePath, "{" + strings.Join(many, ",") + "}", "/0", maxViolations},
+		{reservePath, `{"x":[` + strings.Repeat("0,", 12) + `{"y":1,"y":1}]}`, "/x/12/y", 1},
+		{reservePath, `{"x":[` + strings.Repeat("[[]],", 12) + nest(7) + `]}`, "/x/12/0/0/0/0/0/0", 1},
 	} {
 		a := steps(newBench(), &ran)[c.path](post(c.path, c.body))
 		list, _ := a.told(t)["errors"].([]any)

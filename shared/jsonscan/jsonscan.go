@@ -11,10 +11,10 @@ import (
 // MaxNesting is how deep the library's decoder follows objects and arrays.
 const MaxNesting = 10_000
 
-// Scanner goes once through a JSON text, checks its syntax, and makes a copy of nothing:
-// what it gives are parts of the text. It takes and refuses what encoding/json does, and
-// leaves out of a large event what nobody reads. After a fault in the syntax it stands
-// at the end, and all that it gave is void.
+// Scanner goes once through a JSON text, checks its syntax, and makes a copy of nothing that
+// is spelled as it is meant: what it gives are parts of the text. It takes and refuses what
+// encoding/json does. After a fault in the syntax it stands at the end, and all that it gave
+// is void.
 type Scanner struct {
 	text   string
 	at     int
@@ -228,8 +228,8 @@ func (s *Scanner) digits() {
 }
 
 // Unquote is what a string's token, quotes included, means; a plain one has neither escapes nor
-// characters beyond ASCII. Bytes that are no UTF-8, and half a surrogate
-// pair, become the replacement character.
+// characters beyond ASCII. Bytes that are no UTF-8, and half a surrogate pair, become the
+// replacement character.
 func Unquote(token string, plain bool) string {
 	rest := token[1 : len(token)-1]
 	if plain {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -16,29 +17,32 @@ import (
 // third of what a handler adds to its statement.
 type reader struct {
 	jsonscan.Scanner
-	fault error // the first
+	member string // the last that was begun
+	fault  error  // the first
 }
 
 // decode reads one value. Errors: ErrInternal.
 func decode(raw []byte, read func(*reader)) error {
 	r := reader{Scanner: jsonscan.New(string(raw))}
 	read(&r)
-	if !r.Whole() {
-		r.note(errors.New("a routine's answer is no JSON"))
-	}
-	if r.fault != nil {
+	switch {
+	case !r.Whole():
+		return booking.ErrInternal.Because(errors.New("a routine's answer is no JSON"))
+	case r.fault != nil:
 		return booking.ErrInternal.Because(r.fault)
 	}
 	return nil
 }
 
-func (r *reader) note(err error) {
+// expected notes that the member is not what it should be. What it is instead stays out of the
+// log: it may be a token.
+func (r *reader) expected(what string) {
 	if r.fault == nil {
-		r.fault = err
+		r.fault = fmt.Errorf("a routine's answer: %q is no %s", r.member, what)
 	}
 }
 
-// null passes a null.
+// null passes a null, and says whether it was one.
 func (r *reader) null() bool {
 	if r.Next() != 'n' {
 		return false
@@ -53,7 +57,7 @@ func (r *reader) integer(to *int64) {
 	}
 	n, err := strconv.ParseInt(r.Value(), 10, 64)
 	if err != nil {
-		r.note(err)
+		r.expected("integer")
 	}
 	*to = n
 }
@@ -72,7 +76,7 @@ func (r *reader) amount(to *decimal.Decimal) {
 	spelled, _ := r.Text()
 	d, err := decimal.NewFromString(spelled)
 	if err != nil {
-		r.note(err)
+		r.expected("amount")
 	}
 	*to = d
 }
@@ -83,7 +87,7 @@ func (r *reader) boolean(to *bool) {
 	}
 	spelled := r.Value()
 	if *to = spelled == "true"; !*to && spelled != "false" {
-		r.note(errors.New("neither true nor false: " + spelled))
+		r.expected("truth")
 	}
 }
 
@@ -94,7 +98,7 @@ func text[T ~string](r *reader, to *T) {
 	}
 	value, is := r.Text()
 	if !is {
-		r.note(errors.New("a value that is no string"))
+		r.expected("text")
 	}
 	*to = T(value)
 }
@@ -107,14 +111,18 @@ func (r *reader) instant(to *time.Time) {
 	text(r, &spelled)
 	t, err := time.Parse(time.RFC3339, spelled)
 	if err != nil {
-		r.note(err)
+		r.expected("time")
 	}
 	*to = t
 }
 
 func (r *reader) object(visit func(name string)) {
-	if !r.null() && !r.Object(visit) {
-		r.note(errors.New("a value that is no object"))
+	member := func(name string) {
+		r.member = name
+		visit(name)
+	}
+	if !r.null() && !r.Object(member) {
+		r.expected("object")
 	}
 }
 
@@ -128,6 +136,6 @@ func array[T any](r *reader, to *[]T, read func(*T)) {
 		*to = append(*to, item)
 	})
 	if !is {
-		r.note(errors.New("a value that is no array"))
+		r.expected("array")
 	}
 }

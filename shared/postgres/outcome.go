@@ -80,8 +80,8 @@ func (r *reader) refusal() error {
 			text(r, &code)
 		case "members":
 			// Anything may stand in there: a time, a number, a list.
-			if err := json.Unmarshal([]byte(r.Value()), &members); err != nil {
-				r.note(err)
+			if json.Unmarshal([]byte(r.Value()), &members) != nil {
+				r.expected("object")
 			}
 		default:
 			r.Value()

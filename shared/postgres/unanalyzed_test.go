@@ -99,6 +99,28 @@ func TestDueChargesAreFoundBehindACrowdOfRefunds(t *testing.T) {
 	if blocks < 1 || blocks > 8 {
 		t.Errorf("%d blocks of indexes were read for %d charges", blocks, due)
 	}
+
+	// An operator sends all of them on their way, batch by batch: none reads those of the others.
+	run(`UPDATE payment_attempt SET next_try_at = now() + id * interval '1 second'`)
+	run(`VACUUM ANALYZE`)
+	run(`SELECT pg_stat_force_next_flush()`)
+	run(`SELECT pg_stat_reset()`)
+	store = open(t, url, false)
+	if list, err := store.Redrive(t.Context(), 0); err != nil || len(list) != crowd {
+		t.Fatalf("%d %v", len(list), err)
+	}
+	if _, err := store.Open(t.Context(), opening(2, room)); err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	readBy(t, url, 1)
+	var rows int64
+	if err := postgrestest.Row(t.Context(), url, `SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'payment_attempt'`, &rows); err != nil {
+		t.Fatal(err)
+	}
+	if rows < crowd || rows > 3*crowd {
+		t.Errorf("%d rows were read to redrive %d", rows, crowd)
+	}
 }
 
 // othersSQL are $2 other buyers of product $1, whose approval is under way.

@@ -28,6 +28,9 @@ func (w tale) ends() {
 	if fault := w.differentRow(); fault != "" {
 		w.t.Error(fault)
 	}
+	if w.stalled {
+		w.t.Log("the machine stalled, and from then on no times were compared")
+	}
 }
 
 // call gives the answer of both sides.

@@ -8,5 +8,5 @@ DROP INDEX CONCURRENTLY IF EXISTS payment_attempt_due;
 CREATE INDEX CONCURRENTLY payment_attempt_due ON payment_attempt (kind, next_try_at)
     WHERE state IN ('REQUESTED', 'UNKNOWN', 'PENDING');
 
--- The index by kind serves whatever this one did.
+-- Who looks for both kinds looks for one after the other.
 DROP INDEX CONCURRENTLY IF EXISTS payment_attempt_waiting;

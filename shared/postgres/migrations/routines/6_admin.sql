@@ -59,15 +59,17 @@ SELECT booking_id FROM attempts
 UNION SELECT booking_id FROM outbox WHERE booking_id = p_booking AND sent_at IS NULL
 $$;
 
--- redrive_some takes a bounded number of those that would wait longest, so that no row
--- stays locked for long; what somebody has locked, he is at work on.
+-- redrive_some takes a bounded number of those that would wait longest, charges before
+-- refunds, so that no row stays locked for long; what somebody has locked, he is at work on.
 CREATE OR REPLACE FUNCTION redrive_some(p_limit bigint) RETURNS SETOF bigint LANGUAGE sql AS $$
 UPDATE payment_attempt SET next_try_at = now()
 WHERE id = ANY(ARRAY(
-    SELECT id FROM payment_attempt
-    WHERE state IN ('REQUESTED', 'UNKNOWN', 'PENDING') AND next_try_at > now()
-      AND state <> 'REQUESTED' AND (lease_until IS NULL OR lease_until <= now())
-    ORDER BY next_try_at DESC LIMIT p_limit FOR UPDATE SKIP LOCKED))
+    SELECT a.id FROM unnest(ARRAY['APPROVE', 'CANCEL']) AS of(kind), LATERAL (
+        SELECT id FROM payment_attempt
+        WHERE kind = of.kind AND state IN ('REQUESTED', 'UNKNOWN', 'PENDING') AND next_try_at > now()
+          AND state <> 'REQUESTED' AND (lease_until IS NULL OR lease_until <= now())
+        ORDER BY next_try_at DESC LIMIT p_limit FOR UPDATE SKIP LOCKED) a
+    LIMIT p_limit))
 RETURNING booking_id
 $$;
 
