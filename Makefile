@@ -151,8 +151,8 @@ bench: build ## how fast it is: handlers beside their floors, in one run; charts
 	@go run ./functions/local/bench
 
 .PHONY: bench-large
-bench-large: servers ## what a call costs among 10,000,000 bookings, an audit and a backlog: a quarter of an hour or more, 20 GB
-	@go run ./functions/local/bench -only growth-large,audit,backlog
+bench-large: servers ## what a call costs among 10,000,000 bookings or holds, an audit and a backlog: a quarter of an hour or more, 20 GB
+	@go run ./functions/local/bench -only gate-large,growth-large,audit,backlog
 
 .PHONY: bench-audit
 bench-audit: servers ## how long an audit of 1,000,000 bookings takes

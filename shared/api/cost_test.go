@@ -54,16 +54,43 @@ func without(t testing.TB, payload []byte, name string) []byte {
 	return text
 }
 
-// A refusal is what most callers of a sale get: what stands around its step stays small.
-func TestARefusalTakesLittleMemory(t *testing.T) {
-	const reached = 24 // allocations, the four of the step among them
-	h, ctx, payload := refusals(t)
-	got := testing.AllocsPerRun(100, func() {
-		if _, err := h.Invoke(ctx, payload); err != nil {
+// answers is a step that says yes.
+func answers[C any](context.Context, C) (booking.Result, error) {
+	return booking.Result{Booking: sample()}, nil
+}
+
+// What stands around a step stays small: of a refusal, which is what most callers of a sale get, and of the rest.
+func TestRequestsTakeLittleMemory(t *testing.T) {
+	soldOut, ctx, withoutKey := refusals(t)
+	e := New(Options{Log: io.Discard, Metrics: io.Discard, Recaller: &recaller{keys: make([]booking.IdempotencyKey, 0, 1000)}})
+	sampled := func(name string) []byte {
+		payload, err := os.ReadFile("../../events/" + name + ".json")
+		if err != nil {
 			t.Fatal(err)
 		}
-	})
-	if got > reached*3/2 {
-		t.Errorf("%v allocations, and %d are enough", got, reached)
+		return payload
+	}
+	for name, c := range map[string]struct {
+		h       lambda.Handler
+		payload []byte
+		reached float64 // allocations, the step's and the sample's among them
+	}{
+		"sold out": {soldOut, withoutKey, 24},
+		"reserve":  {e.Reserve(answers[booking.ReserveCommand]), sampled("reserve"), 52},
+		"register": {e.Register(answers[booking.Registration]), sampled("register"), 89},
+		"approve":  {e.Approve(answers[booking.ApproveCommand]), sampled("approve"), 58},
+		"complete": {e.Complete(answers[booking.CompleteCommand]), sampled("complete"), 44},
+		"cancel":   {e.Cancel(answers[booking.Cancellation]), sampled("cancel"), 44},
+		"booking":  {e.Query(&reader{}), sampled("query"), 38},
+		"checkout": {e.Query(&reader{}), sampled("query-checkout"), 34},
+	} {
+		got := testing.AllocsPerRun(100, func() {
+			if _, err := c.h.Invoke(ctx, c.payload); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > c.reached*3/2 {
+			t.Errorf("%s: %v allocations, and %v are enough", name, got, c.reached)
+		}
 	}
 }

@@ -26,6 +26,12 @@ func growthLargeGroup(ctx context.Context, b *bench) error {
 	return b.grow(ctx, []int64{1_000, 1_000_000, largeSize}, insertGoal)
 }
 
+// gateLargeGroup holds a gate of ten million live holds against one of ten.
+func gateLargeGroup(ctx context.Context, b *bench) error {
+	b.say("%-10s ten million holds take a minute to write, and 4 GB of memory", "gate")
+	return b.atGate(ctx, func(d *door) error { return d.sizes(ctx, "4-large-", largeSize) })
+}
+
 // room says what will be taken of the disk, and fails where it is not there.
 func (b *bench) room(bytes uint64) error {
 	var disk syscall.Statfs_t

@@ -60,6 +60,7 @@ func groups() []group {
 		{"tail", tailGroup, false},
 		{"growth", growthGroup, false},
 		{"flow", flowGroup, false},
+		{"gate-large", gateLargeGroup, true},
 		{"growth-large", growthLargeGroup, true},
 		{"audit", auditGroup, true},
 		{"backlog", backlogGroup, true},
