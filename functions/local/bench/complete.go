@@ -19,7 +19,7 @@ const (
 	// spreadProducts keep 16 workers from meeting at one row.
 	spreadProducts = 64
 	// completeCalls are those of a worker and round, of a paid booking each.
-	completeCalls = 60
+	completeCalls = 30
 	// apartCalls are those of a worker and round with Postgres apart, which takes its time.
 	apartCalls = 80
 	// apart is how far away the other Postgres is: each of its answers comes so much later.
@@ -74,7 +74,7 @@ func completeGroup(ctx context.Context, b *bench) error {
 // stored measures complete beside its one statement and its one script.
 func stored(ctx context.Context, b *bench, l *lab) error {
 	r, err := l.completes(ctx, b, duel{
-		name: "complete", workers: atOnce, calls: completeCalls, handler: leg{name: "handler"}, floor: leg{name: "floor"},
+		name: "complete", workers: atOnce, calls: completeCalls, rounds: b.oftener(), handler: leg{name: "handler"}, floor: leg{name: "floor"},
 	}, l.database, spreadProducts, (*lab).bareComplete)
 	if err != nil {
 		return err
@@ -88,7 +88,9 @@ func stored(ctx context.Context, b *bench, l *lab) error {
 
 // completes plays a duel of completes on paid bookings that both legs share.
 func (l *lab) completes(ctx context.Context, b *bench, d duel, database string, products int, floor func(*lab, context.Context, string, *supply) (call, error)) (result, error) {
-	d.rounds = b.rounds
+	if d.rounds == 0 {
+		d.rounds = b.rounds
+	}
 	if b.quick {
 		d.calls /= 10
 	}

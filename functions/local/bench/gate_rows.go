@@ -98,8 +98,8 @@ func (d *door) scripts(ctx context.Context) error {
 	return nil
 }
 
-// sizes holds a gate with each number of live holds, the last of which is the largest, against one with ten.
-func (d *door) sizes(ctx context.Context, id string, sizes ...int64) error {
+// sizes measures a gate with each number of live holds, and holds the last, the largest, against one with ten.
+func (d *door) sizes(ctx context.Context, id string, goal float64, sizes ...int64) error {
 	began := time.Now()
 	sizes = append([]int64{fewHolds}, sizes...)
 	var errands []errand
@@ -131,7 +131,7 @@ func (d *door) sizes(ctx context.Context, id string, sizes ...int64) error {
 		{"release", "    release"},
 	} {
 		of := func(holds int64) []float64 { return times[fmt.Sprintf("%s, %d", one.name, holds)] }
-		d.report.goal(id+string(rune('a'+i)), one.title, quotients(of(most), of(fewHolds)), atMost, 1.20)
+		d.report.goal(id+string(rune('a'+i)), one.title, quotients(of(most), of(fewHolds)), atMost, goal)
 		for _, holds := range sizes {
 			d.report.amount(fmt.Sprintf("script-%s-%d", one.name, holds), fmt.Sprintf("    %d holds", holds), "µs", spreadOf(of(holds)))
 		}

@@ -21,8 +21,8 @@ import (
 const (
 	// atOnce is how many reserves run at a time, each on connections of its own.
 	atOnce        = 16
-	reserveLength = 1200 * time.Millisecond
-	refusalLength = 700 * time.Millisecond
+	reserveLength = 600 * time.Millisecond
+	refusalLength = 350 * time.Millisecond
 	// holdTTL outlasts the run: what lapses half way would be other work than at its begin.
 	holdTTL      = time.Hour
 	maxOpenHolds = 5
@@ -50,7 +50,7 @@ func admitted(ctx context.Context, b *bench, l *lab) error {
 		return err
 	}
 	r, err := duel{
-		name: "reserve", workers: atOnce, rounds: b.rounds, length: b.scaled(reserveLength),
+		name: "reserve", workers: atOnce, rounds: b.oftener(), length: b.scaled(reserveLength),
 		handler: l.handler(product, 201),
 		floor:   leg{name: "floor", open: func(ctx context.Context) (call, error) { return l.bareReserve(ctx, product) }},
 	}.fight(ctx, b.say)
@@ -72,7 +72,7 @@ func refused(ctx context.Context, b *bench, l *lab) error {
 		return err
 	}
 	r, err := duel{
-		name: "sold out", workers: atOnce, rounds: b.rounds, length: b.scaled(refusalLength),
+		name: "sold out", workers: atOnce, rounds: b.oftener(), length: b.scaled(refusalLength),
 		handler: l.handler(product, 409),
 		floor:   leg{name: "floor", open: func(ctx context.Context) (call, error) { return l.bareRefusal(ctx, product) }},
 	}.fight(ctx, b.say)
