@@ -18,7 +18,7 @@ const (
 	batchCalls = 50
 	// gateBatches are played by each call in a round. The median of their means passes over those in which the server
 	// was kept from the processor.
-	gateBatches = 40
+	gateBatches = 30
 )
 
 // door is a Redis of the gate's own, and who asks it how long its scripts take.

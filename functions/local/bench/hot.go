@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	hotLength  = 700 * time.Millisecond
+	hotLength  = 500 * time.Millisecond
 	unlimited  = 100_000_000
 	flushDelay = time.Millisecond
 )

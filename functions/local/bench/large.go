@@ -13,7 +13,7 @@ const (
 	// bytesOfBooking is what a booking takes on disk while the tables are filled: 1,500 of rows and indexes, and what sorts
 	// and logs them.
 	bytesOfBooking = 2_000
-	insertLength   = 1200 * time.Millisecond
+	insertLength   = 800 * time.Millisecond
 	insertGoal     = 0.80
 )
 

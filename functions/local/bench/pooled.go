@@ -9,7 +9,7 @@ import (
 	"stayhold/shared/postgres/postgrestest"
 )
 
-const pooledLength = 800 * time.Millisecond
+const pooledLength = 600 * time.Millisecond
 
 // poolerGroup measures a reserve through PgBouncer in transaction mode beside one that goes straight to the database.
 // That none of them fails goes without saying: one that did would end the run.
