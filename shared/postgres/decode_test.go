@@ -202,10 +202,10 @@ func lacking(t *rapid.T, v any) any {
 		}
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			switch one := rapid.IntRange(0, 19).Draw(t, name); {
-			case one == 0:
+			switch rapid.IntRange(0, 19).Draw(t, name) {
+			case 0:
 				delete(v, name)
-			case one == 1:
+			case 1:
 				v[name] = nil
 			default:
 				v[name] = lacking(t, v[name])
