@@ -9,7 +9,7 @@ import (
 
 // texts are in the syntax, at its edges and beyond them.
 var texts = []string{
-	`{"a":{"A":1,"a":[2,null],"":"é\ud83d\ude00\ud800x\u00e9\/\b\f\n\r\t\\\""},"a":3}`, " \t\r\n[ ] \n", `[[],{},"",true,false,null,-0.5e+10,0,10]`,
+	`{"a":{"A":1,"a":[2,null],"":"é\ud83d\ude00\ud800x\u00e9\/\b\f\n\r\t\\\""},"a":3}`, " \t\r\n[ ] \n", `[[],{},"",true,false,null,-0.5e+10,1E-2,0,10]`,
 	"\"\xff\xc2\u0080\u2028\"", "{\"\xff\":1}", "\"a\x00\"", "\"\n\"", "{}\x00", "\ufeff{}", "", " ", `{}{}`, `{"b":1,}`, `{"b":1 "a":1}`, `{"a"}`, `{"a":}`,
 	`{,}`, `[,]`, `[1,]`, `[1 2]`, `{1:2}`, `{'b':1}`, `01`, `-`, `1.`, `.5`, `1e`, `+1`, `1e+`, `tru`, `nulll`, `"\x"`, `"\u12g4"`, `"\u123`, `"\`, `"`, `[`, `{"a":1`,
 	strings.Repeat("[", MaxNesting) + strings.Repeat("]", MaxNesting), strings.Repeat("[", MaxNesting+1) + strings.Repeat("]", MaxNesting+1),
