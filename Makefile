@@ -24,6 +24,8 @@ TAGS := lambda.norpc,nopgxregisterdefaulttypes
 BUILD := CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w"
 # The same for sam build, which says none of it by itself.
 SAM_GOFLAGS := -tags=$(TAGS) -trimpath '-ldflags=-s -w'
+# The front waits for somebody at each step, as its functions do: what template.yaml says of GODEBUG holds for it too.
+AWAKE := -X runtime.godebugDefault=schedtrace=2000000000
 # One process after the other dies in these: a race has nobody to run, and the detector takes thrice the time.
 UNRACED := ^TestCrash
 # Each of these fills a machine by itself, and looks at the clock.
@@ -148,7 +150,7 @@ build: go-version ## the functions and the local front, for this machine
 .PHONY: bench
 bench: build ## how fast it is: handlers beside their floors, in one run; charts in .local/bench.html
 	@.ci/install servers pgbouncer
-	@go run ./functions/local/bench
+	@go run -ldflags "$(AWAKE)" ./functions/local/bench
 
 .PHONY: bench-large
 bench-large: servers ## what a call costs among 10,000,000 bookings or holds, an audit and a backlog: a quarter of an hour or more, 20 GB
@@ -187,7 +189,7 @@ $(LOCAL)/bin/%Function/bootstrap: always
 	@$(BUILD) -o $@ ./functions/$$(echo $* | tr A-Z a-z) && echo "  built $*Function"
 
 $(LOCAL)/bin/local: always
-	@CGO_ENABLED=0 go build -o $@ ./functions/local && echo "  built the local front"
+	@CGO_ENABLED=0 go build -ldflags "$(AWAKE)" -o $@ ./functions/local && echo "  built the local front"
 
 $(LOCAL)/bin/samlocal: always
 	@CGO_ENABLED=0 go build -o $@ ./functions/local/samlocal

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
@@ -46,6 +47,9 @@ func run() int {
 	defer stop()
 	ctx, orphaned := withParent(ctx)
 	defer orphaned()
+	// Functions and servers need the other half of the processors, and what is handed from thread to thread costs more
+	// than the front does with it.
+	runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
 	out := newPrinter(os.Stdout)
 	defer out.close()
 	if err := serve(ctx, *dir, os.LookupEnv, out); err != nil {

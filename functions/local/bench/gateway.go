@@ -16,6 +16,8 @@ const (
 	// simulator is how its process is told apart from the functions'.
 	simulator     = "simulator"
 	gatewaySecret = "bench-gateway-secret"
+	// awake keeps the monitor of Go's scheduler from falling asleep whenever its process waits.
+	awake = "GODEBUG=schedtrace=2000000000"
 )
 
 // startGateway starts the payment simulator as a process of its own, which the lab ends, and gives what functions and
@@ -30,6 +32,7 @@ func (l *lab) startGateway(ctx context.Context, b *bench) (variables []string, e
 		return nil, err
 	}
 	cmd := exec.Command(p.path, filepath.Clean(dir), gatewaySecret)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", awake) // much as the front serves it
 	var words strings.Builder
 	cmd.Stderr = &words
 	alive, err := cmd.StdinPipe()

@@ -38,9 +38,9 @@ func TestOwnTemplateGivesEachFunctionExactlyWhatItsMainUses(t *testing.T) {
 			t.Errorf("%s: %v", f.Name, err)
 			continue
 		}
-		// Go reads two by itself; whatever a function does with the database, it may do through a pooler; all that it
+		// Go reads three by itself; whatever a function does with the database, it may do through a pooler; all that it
 		// speaks with is judged; and somebody answers for its secrets.
-		want := map[string]bool{"GOMAXPROCS": true, "GOGC": true, "DATABASE_POOLER": true, "TLS_REQUIRED": true, "AWS_ENDPOINT_URL_SECRETS_MANAGER": true}
+		want := map[string]bool{"GOMAXPROCS": true, "GOGC": true, "GODEBUG": true, "DATABASE_POOLER": true, "TLS_REQUIRED": true, "AWS_ENDPOINT_URL_SECRETS_MANAGER": true}
 		for _, match := range used.FindAllStringSubmatch(string(text), -1) {
 			names, known := variableOf[match[1]]
 			if !known {
