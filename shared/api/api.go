@@ -18,7 +18,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +34,7 @@ type Options struct {
 	Recaller    booking.Recaller // finds stored outcomes; needed by the POST handlers
 	Namespace   string           // of the metrics; empty: Stayhold
 	LogLevel    slog.Level
-	Log         io.Writer // nil: stderr
-	Metrics     io.Writer // nil: stdout
+	Log         io.Writer // of log and metrics; nil: stderr
 }
 
 // Edge makes the handlers of one process and writes their log and metrics. It is safe
@@ -46,9 +44,8 @@ type Edge struct {
 	recaller  booking.Recaller
 	namespace string
 	log       *slog.Logger
-	lines     io.Writer // where the log goes
-	metrics   io.Writer
-	watched   string // what every line of metrics says of itself
+	lines     io.Writer // where log and metrics go
+	watched   string    // what every line of metrics says of itself
 	warm      atomic.Bool
 }
 
@@ -60,13 +57,10 @@ func New(o Options) *Edge {
 	if o.Namespace == "" {
 		o.Namespace = "Stayhold"
 	}
-	if o.Metrics == nil {
-		o.Metrics = os.Stdout
-	}
 	log, lines := newLog(o.Log, o.LogLevel)
 	return &Edge{
 		claim: o.UserIDClaim, recaller: o.Recaller, namespace: o.Namespace,
-		log: log, lines: lines, metrics: &oneByOne{Writer: o.Metrics}, watched: ofEveryCall(o.Namespace),
+		log: log, lines: lines, watched: ofEveryCall(o.Namespace),
 	}
 }
 

@@ -20,7 +20,7 @@ func refusals(t testing.TB) (lambda.Handler, context.Context, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := New(Options{Log: io.Discard, Metrics: io.Discard, UserIDClaim: "sub"})
+	e := New(Options{Log: io.Discard, UserIDClaim: "sub"})
 	h := e.Reserve(func(context.Context, booking.ReserveCommand) (booking.Result, error) {
 		return booking.Result{}, booking.ErrSoldOut.With("earliestReleaseAt", noon)
 	})
@@ -62,7 +62,7 @@ func answers[C any](context.Context, C) (booking.Result, error) {
 // What stands around a step stays small: of a refusal, which is what most callers of a sale get, and of the rest.
 func TestRequestsTakeLittleMemory(t *testing.T) {
 	soldOut, ctx, withoutKey := refusals(t)
-	e := New(Options{Log: io.Discard, Metrics: io.Discard, Recaller: &recaller{keys: make([]booking.IdempotencyKey, 0, 1000)}})
+	e := New(Options{Log: io.Discard, Recaller: &recaller{keys: make([]booking.IdempotencyKey, 0, 1000)}})
 	sampled := func(name string) []byte {
 		payload, err := os.ReadFile("../../events/" + name + ".json")
 		if err != nil {

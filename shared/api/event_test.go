@@ -60,7 +60,7 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestIdentityOfAnotherClaim(t *testing.T) {
-	e := New(Options{UserIDClaim: "custom:uid", Log: &bytes.Buffer{}, Metrics: &bytes.Buffer{}})
+	e := New(Options{UserIDClaim: "custom:uid", Log: &bytes.Buffer{}})
 	var got int64
 	h := e.Cancel(func(_ context.Context, c booking.Cancellation) (booking.Result, error) {
 		got = c.UserID

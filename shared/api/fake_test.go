@@ -33,7 +33,7 @@ func (r *recaller) Recall(_ context.Context, key booking.IdempotencyKey) (*booki
 	return r.answers[min(len(r.keys), len(r.answers))-1]()
 }
 
-// bench is an Edge with its output kept.
+// bench is an Edge with its output kept, lines of log and lines of metrics apart.
 type bench struct {
 	*Edge
 	recaller     *recaller
@@ -42,8 +42,20 @@ type bench struct {
 
 func newBench() bench {
 	b := bench{recaller: &recaller{}, log: &bytes.Buffer{}, metrics: &bytes.Buffer{}}
-	b.Edge = New(Options{Recaller: b.recaller, Log: b.log, Metrics: b.metrics})
+	b.Edge = New(Options{Recaller: b.recaller, Log: b})
 	return b
+}
+
+// Write takes whole lines.
+func (b bench) Write(output []byte) (int, error) {
+	for line := range bytes.Lines(output) {
+		to := b.log
+		if bytes.HasPrefix(line, []byte(`{"_aws":`)) {
+			to = b.metrics
+		}
+		to.Write(line)
+	}
+	return len(output), nil
 }
 
 // nothingLeft is the backlog where all is done.

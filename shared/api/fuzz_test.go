@@ -66,7 +66,7 @@ func FuzzEvent(f *testing.F) {
 	for _, seed := range strange {
 		f.Add([]byte(seed))
 	}
-	e := New(Options{Recaller: &recaller{}, Log: io.Discard, Metrics: io.Discard})
+	e := New(Options{Recaller: &recaller{}, Log: io.Discard})
 	mistaken := func(user, id int64) {
 		if user <= 0 || id <= 0 {
 			panic("a command that no check let through")

@@ -8,29 +8,27 @@ import (
 	"time"
 )
 
-// usualLine is room for a line of log or of metrics.
-const usualLine = 1024
+// usualLines is room for a line of log and one of metrics.
+const usualLines = 1024
 
 // paper is what lines are put together on, one after the other.
-var paper = sync.Pool{New: func() any { return new(make([]byte, 0, usualLine)) }}
+var paper = sync.Pool{New: func() any { return new(make([]byte, 0, usualLines)) }}
 
-// end writes the one line of log and the one line of metrics.
+// end writes the one line of log and the one line of metrics, at once: each write wakes
+// whoever collects them.
 func (c *call) end(ctx context.Context) {
 	now := time.Now()
 	var digits [24]byte
 	millis := appendMillis(digits[:0], now.Sub(c.began))
 	sheet := paper.Get().(*[]byte)
 	defer paper.Put(sheet)
-	line := *sheet
+	lines := (*sheet)[:0]
 	if level := c.level(); c.edge.log.Enabled(ctx, level) {
-		line = c.appendLog(line[:0], now, level, millis)
-		_, _ = c.edge.lines.Write(line) // there is nowhere else to tell of it
+		lines = c.appendLog(lines, now, level, millis)
 	}
-	line = c.appendMetrics(line[:0], now, millis)
-	*sheet = line
-	if _, err := c.edge.metrics.Write(line); err != nil {
-		c.edge.log.Error("metrics", "error", err.Error())
-	}
+	lines = c.appendMetrics(lines, now, millis)
+	*sheet = lines
+	_, _ = c.edge.lines.Write(lines) // there is nowhere else to tell of it
 }
 
 func appendMillis(to []byte, took time.Duration) []byte {

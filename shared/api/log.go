@@ -29,16 +29,16 @@ func newLog(w io.Writer, level slog.Level) (*slog.Logger, io.Writer) {
 	return log, w
 }
 
-// oneByOne has each line written by itself, whoever writes.
+// oneByOne has lines written in one piece, whoever writes.
 type oneByOne struct {
 	io.Writer
 	mu sync.Mutex
 }
 
-func (w *oneByOne) Write(line []byte) (int, error) {
+func (w *oneByOne) Write(lines []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.Writer.Write(line)
+	return w.Writer.Write(lines)
 }
 
 // escaping writes JSON, and escapes the control characters that JSON may leave as they

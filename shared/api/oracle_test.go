@@ -285,7 +285,7 @@ func FuzzLines(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, code string, number, nanos int64, flags uint8) {
 		is := func(bit int) bool { return flags>>bit&1 == 1 }
-		e := New(Options{Log: &bytes.Buffer{}, Metrics: &bytes.Buffer{}, Namespace: code})
+		e := New(Options{Log: &bytes.Buffer{}, Namespace: code})
 		c := &call{
 			edge: e, function: code, route: text, requestID: text, code: code, cold: is(0), userID: number, bookingID: -number,
 			status: int(number % 600),

@@ -24,7 +24,7 @@ import (
 
 // compensateFunction is CompensateFunction as its main wires it.
 func (w *world) compensateFunction() lambda.Handler {
-	return api.New(api.Options{Log: io.Discard, Metrics: io.Discard}).Batch(0, queue.Parse, w.compensateStep().Run)
+	return api.New(api.Options{Log: io.Discard}).Batch(0, queue.Parse, w.compensateStep().Run)
 }
 
 // forger makes messages that nobody sent, well-formed or not.

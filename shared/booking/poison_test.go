@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -130,7 +129,7 @@ func TestPoisonHurtsNobody(t *testing.T) {
 	}
 
 	var log bytes.Buffer
-	edge := api.New(api.Options{Log: &log, Metrics: io.Discard})
+	edge := api.New(api.Options{Log: &log})
 	handler := edge.Batch(0, queue.Parse, w.compensateStep().Run)
 	work := queuetest.NewConsumer(server.Options("work"), server.ARN("work"))
 	for batches := 0; consume(t, work, handler.Invoke) > 0; batches++ {

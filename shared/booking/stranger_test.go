@@ -24,7 +24,7 @@ const missingID = int64(4_000_000_000)
 
 // callsOnBookings are the calls whose path names a booking, as their functions serve them.
 func (w *world) callsOnBookings() map[string]lambda.Handler {
-	edge := api.New(api.Options{Recaller: w.store, Log: io.Discard, Metrics: io.Discard})
+	edge := api.New(api.Options{Recaller: w.store, Log: io.Discard})
 	return map[string]lambda.Handler{
 		"POST /bookings/{bookingId}/payments/register":   edge.Register(booking.Register{Store: w.storePort}.Run),
 		"POST /bookings/{bookingId}/payments/pg-approve": edge.Approve(w.approveStep().Run),

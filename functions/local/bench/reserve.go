@@ -172,7 +172,7 @@ func (l *lab) edge(recaller booking.Recaller) (*api.Edge, error) {
 		return nil, err
 	}
 	l.later(func() { _ = sink.Close() }) // nothing is lost with it
-	return api.New(api.Options{Recaller: recaller, Log: sink, Metrics: sink}), nil
+	return api.New(api.Options{Recaller: recaller, Log: sink}), nil
 }
 
 // asking invokes a handler, for which any status but the one expected is an error.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +31,7 @@ func (operations) Audit(context.Context, int64) ([]booking.Breach, error) { retu
 func emitted(t *testing.T) (all map[emission]bool) {
 	t.Helper()
 	var out bytes.Buffer
-	edge := api.New(api.Options{Namespace: ownSpace, Metrics: &out, Log: io.Discard})
+	edge := api.New(api.Options{Namespace: ownSpace, Log: &out, LogLevel: slog.LevelError + 1})
 	all = map[emission]bool{}
 	for function, handler := range map[string]lambda.Handler{
 		"ReserveFunction": edge.Reserve(nil), "RegisterFunction": edge.Register(nil), "ApproveFunction": edge.Approve(nil),

@@ -119,7 +119,7 @@ func (r *Rig) openGateway() (booking.Gateway, error) {
 // wire makes the handlers, as the functions' mains do.
 func (r *Rig) wire(gateway booking.Gateway) {
 	edge := func(recaller booking.Recaller) *api.Edge {
-		return api.New(api.Options{Recaller: recaller, Log: io.Discard, Metrics: io.Discard})
+		return api.New(api.Options{Recaller: recaller, Log: io.Discard})
 	}
 	queue := bookingtest.NewQueue()
 	complete := booking.Complete{Store: r.store, Gate: r.gate, Queue: queue, Window: window}
