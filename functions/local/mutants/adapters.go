@@ -5,7 +5,7 @@ var moneyMutants = []mutant{
 	{
 		name:   "float-money",
 		why:    "0.10 and 0.20 are not 0.30",
-		edits:  []edit{{bookingFile, "IF (SELECT sum(a::numeric) FROM unnest(p_amounts) AS a) <> b.total_amount THEN", "IF (SELECT sum(a::float8) FROM unnest(p_amounts) AS a) <> b.total_amount THEN"}},
+		edits:  []edit{{bookingFile, "sum(a::numeric) AS total,", "sum(a::float8) AS total,"}},
 		killer: byFlow("TestCentsAddUp"),
 	},
 	{

@@ -87,7 +87,7 @@ var orderMutants = []mutant{
 		name: "complete-trusts-payment-pending",
 		why:  "register points, register a card, complete: CONFIRMED, and nothing paid",
 		edits: []edit{
-			{bookingFile, "WHEN points = b.total_amount THEN 'PAYMENT_PENDING' ELSE 'INIT' END", "WHEN points = b.total_amount THEN 'PAYMENT_PENDING' ELSE b.status END"},
+			{bookingFile, "WHEN asked.points = b.total_amount THEN 'PAYMENT_PENDING' ELSE 'INIT' END", "WHEN asked.points = b.total_amount THEN 'PAYMENT_PENDING' ELSE b.status END"},
 			{bookingFile, "b.status <> 'PAYMENT_PENDING' OR charge.status = 'READY' OR EXISTS (", "b.status <> 'PAYMENT_PENDING' OR EXISTS ("},
 			{bookingFile, "AND status = 'SUCCESS') <> b.total_amount THEN", "AND status = 'SUCCESS') > b.total_amount THEN"},
 		},

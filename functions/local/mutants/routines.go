@@ -59,7 +59,7 @@ var routineMutants = []mutant{
 	{
 		name:   "owner-at-register",
 		why:    "anybody registers a payment for anybody's booking",
-		edits:  []edit{{bookingFile, "charge payment; part record; points numeric; result jsonb;\nBEGIN\n    SELECT * INTO b FROM booking WHERE id = p_booking AND user_id = p_user FOR UPDATE;", "charge payment; part record; points numeric; result jsonb;\nBEGIN\n    SELECT * INTO b FROM booking WHERE id = p_booking FOR UPDATE;"}},
+		edits:  []edit{{bookingFile, "charge payment; parts text[]; asked record;\nBEGIN\n    SELECT * INTO b FROM booking WHERE id = p_booking AND user_id = p_user FOR UPDATE;", "charge payment; parts text[]; asked record;\nBEGIN\n    SELECT * INTO b FROM booking WHERE id = p_booking FOR UPDATE;"}},
 		killer: byFlow("TestAnothersBookingIsNotThere"),
 	},
 	{

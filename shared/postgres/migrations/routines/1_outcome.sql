@@ -60,9 +60,11 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE b booking;
 BEGIN
     SELECT * INTO b FROM booking WHERE id = p_booking;
-    RETURN jsonb_strip_nulls(jsonb_build_object(
-        'booking', booking_json(b, payments_json(b.id)),
-        'error', CASE WHEN p_code IS NOT NULL THEN jsonb_build_object('code', p_code, 'members', p_members) END));
+    IF p_code IS NULL THEN
+        RETURN jsonb_build_object('booking', booking_json(b, payments_json(b.id)));
+    END IF;
+    RETURN jsonb_build_object('booking', booking_json(b, payments_json(b.id)),
+        'error', jsonb_build_object('code', p_code, 'members', jsonb_strip_nulls(p_members)));
 END $$;
 
 -- A refusal that shows no booking.
@@ -89,6 +91,13 @@ $$;
 CREATE OR REPLACE FUNCTION note(p_booking bigint, p_event text, p_detail text DEFAULT '') RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO booking_event (booking_id, event, detail) VALUES (p_booking, p_event, left(p_detail, 500));
+END $$;
+
+-- note_both notes an event and the one that follows from it, as one statement.
+CREATE OR REPLACE FUNCTION note_both(p_booking bigint, p_event text, p_detail text, p_then text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO booking_event (booking_id, event, detail)
+    VALUES (p_booking, p_event, left(p_detail, 500)), (p_booking, p_then, '');
 END $$;
 
 CREATE OR REPLACE FUNCTION promise(p_booking bigint, p_task text) RETURNS jsonb LANGUAGE plpgsql AS $$

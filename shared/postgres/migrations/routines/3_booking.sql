@@ -25,16 +25,18 @@ BEGIN
     SELECT * INTO b FROM booking
     WHERE user_id = p_user AND product_id + 0 = p_product AND status || '' IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')
     FOR UPDATE;
-    IF b.status = 'CONFIRMED' THEN
-        PERFORM spend(p_token, b);
-        RETURN outcome(b.id, 'ALREADY_PURCHASED');
-    END IF;
-    IF b.hold_token = p_token OR b.hold_expires_at > clock_timestamp() OR EXISTS (
-        SELECT FROM payment y, LATERAL (SELECT state FROM payment_attempt WHERE payment_id = y.id AND kind = 'APPROVE' OFFSET 0) a
-        WHERE y.booking_id = b.id AND (a.state IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
-    ) THEN
-        PERFORM spend(p_token, b);
-        RETURN outcome(b.id, 'DUPLICATE_RESERVATION');
+    IF FOUND THEN
+        IF b.status = 'CONFIRMED' THEN
+            PERFORM spend(p_token, b);
+            RETURN outcome(b.id, 'ALREADY_PURCHASED');
+        END IF;
+        IF b.hold_token = p_token OR b.hold_expires_at > clock_timestamp() OR EXISTS (
+            SELECT FROM payment y, LATERAL (SELECT state FROM payment_attempt WHERE payment_id = y.id AND kind = 'APPROVE' OFFSET 0) a
+            WHERE y.booking_id = b.id AND (a.state IN ('REQUESTED', 'UNKNOWN') OR y.status = 'SUCCESS')
+        ) THEN
+            PERFORM spend(p_token, b);
+            RETURN outcome(b.id, 'DUPLICATE_RESERVATION');
+        END IF;
     END IF;
     IF EXISTS (SELECT FROM booking WHERE hold_token = p_token) OR EXISTS (SELECT FROM spent_token WHERE token = p_token) THEN
         RETURN refusal('TOKEN_SPENT');
@@ -64,7 +66,7 @@ END $$;
 CREATE OR REPLACE FUNCTION register_payments(
     p_user bigint, p_booking bigint, p_methods text[], p_amounts text[], p_key text[]
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE b booking; charge payment; part record; points numeric; result jsonb;
+DECLARE b booking; charge payment; parts text[]; asked record;
 BEGIN
     SELECT * INTO b FROM booking WHERE id = p_booking AND user_id = p_user FOR UPDATE;
     IF NOT FOUND THEN
@@ -81,32 +83,36 @@ BEGIN
     ) THEN
         RETURN outcome(b.id, 'PAYMENT_IN_PROGRESS');
     END IF;
-    IF (SELECT array_agg(ARRAY[payment_method::text, amount::text] ORDER BY payment_method)
-        FROM payment WHERE booking_id = b.id AND status = 'READY')
-     = (SELECT array_agg(ARRAY[m, a::numeric(15,2)::text] ORDER BY m) FROM unnest(p_methods, p_amounts) AS s(m, a))
-    THEN
+    SELECT array_agg(ARRAY[payment_method::text, amount::text] ORDER BY payment_method) INTO parts
+    FROM payment WHERE booking_id = b.id AND status = 'READY';
+    SELECT array_agg(ARRAY[m, a::numeric(15,2)::text] ORDER BY m) AS parts, count(*) FILTER (WHERE m <> 'POINT') AS charges,
+        sum(a::numeric) AS total, coalesce(sum(a::numeric) FILTER (WHERE m = 'POINT'), 0) AS points
+    INTO asked
+    FROM unnest(p_methods, p_amounts) AS s(m, a);
+    IF parts = asked.parts THEN
         RETURN remember(p_key, outcome(b.id));
     END IF;
-    IF (SELECT count(*) FROM unnest(p_methods) AS m WHERE m <> 'POINT') > 1 THEN
+    IF asked.charges > 1 THEN
         RETURN remember(p_key, outcome(b.id, 'METHOD_COMBINATION'));
     END IF;
-    IF (SELECT sum(a::numeric) FROM unnest(p_amounts) AS a) <> b.total_amount THEN
+    IF asked.total <> b.total_amount THEN
         RETURN remember(p_key, outcome(b.id, 'AMOUNT_MISMATCH'));
     END IF;
-    SELECT coalesce(sum(a::numeric), 0) INTO points FROM unnest(p_methods, p_amounts) AS s(m, a) WHERE m = 'POINT';
-    IF points > 0 AND NOT EXISTS (SELECT FROM user_point WHERE user_id = p_user AND balance >= points) THEN
+    IF asked.points > 0 AND NOT EXISTS (SELECT FROM user_point WHERE user_id = p_user AND balance >= asked.points) THEN
         RETURN remember(p_key, outcome(b.id, 'INSUFFICIENT_POINTS'));
     END IF;
 
-    UPDATE payment SET status = 'CANCELLED', updated_at = now() WHERE booking_id = b.id AND status = 'READY';
-    FOR part IN SELECT m, a::numeric(15,2) AS a FROM unnest(p_methods, p_amounts) WITH ORDINALITY AS s(m, a, i) ORDER BY i LOOP
-        INSERT INTO payment (booking_id, payment_method, amount, order_id)
-        VALUES (b.id, part.m, part.a,
-            CASE WHEN part.m <> 'POINT' THEN 'sh-' || replace(gen_random_uuid()::text, '-', '') END);
-        PERFORM note(b.id, 'REGISTERED', format('%s %s', part.m, part.a));
-    END LOOP;
+    IF parts IS NOT NULL THEN
+        UPDATE payment SET status = 'CANCELLED', updated_at = now() WHERE booking_id = b.id AND status = 'READY';
+    END IF;
+    INSERT INTO payment (booking_id, payment_method, amount, order_id)
+    SELECT b.id, m, a::numeric, CASE WHEN m <> 'POINT' THEN 'sh-' || replace(gen_random_uuid()::text, '-', '') END
+    FROM unnest(p_methods, p_amounts) WITH ORDINALITY AS s(m, a, i) ORDER BY i;
+    INSERT INTO booking_event (booking_id, event, detail)
+    SELECT b.id, 'REGISTERED', format('%s %s', m, a::numeric(15,2))
+    FROM unnest(p_methods, p_amounts) WITH ORDINALITY AS s(m, a, i) ORDER BY i;
     UPDATE booking SET updated_at = now(),
-        status = CASE WHEN points = b.total_amount THEN 'PAYMENT_PENDING' ELSE 'INIT' END
+        status = CASE WHEN asked.points = b.total_amount THEN 'PAYMENT_PENDING' ELSE 'INIT' END
     WHERE id = b.id AND status = b.status;
     RETURN remember(p_key, outcome(b.id) || '{"created": true}');
 END $$;
@@ -156,14 +162,17 @@ BEGIN
         INSERT INTO point_ledger (user_id, delta, kind, payment_id, reason)
         VALUES (p_user, -points.amount, 'DEBIT', points.id, format('booking %s', b.id));
         UPDATE payment SET status = 'SUCCESS', updated_at = now() WHERE id = points.id AND status = 'READY';
-        PERFORM note(b.id, 'POINTS_DEBITED', points.amount::text);
     END IF;
     IF (SELECT coalesce(sum(amount), 0) FROM payment WHERE booking_id = b.id AND status = 'SUCCESS') <> b.total_amount THEN
         RAISE EXCEPTION 'booking %: the paid amounts are not its total', b.id;
     END IF;
     UPDATE booking SET status = 'CONFIRMED', hold_expires_at = coalesce(p_held, hold_expires_at), updated_at = now()
     WHERE id = b.id AND status = b.status;
-    PERFORM note(b.id, 'CONFIRMED');
+    IF points.id IS NULL THEN
+        PERFORM note(b.id, 'CONFIRMED');
+    ELSE
+        PERFORM note_both(b.id, 'POINTS_DEBITED', points.amount::text, 'CONFIRMED');
+    END IF;
     result := remember(p_key, outcome(b.id));
     UPDATE product SET remaining_stock = remaining_stock - 1, updated_at = now()
     WHERE id = b.product_id AND remaining_stock > 0;

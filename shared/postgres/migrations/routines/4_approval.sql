@@ -102,19 +102,21 @@ END $$;
 -- found_charged: the money was taken, whoever found it. Where the booking can use it,
 -- it is paid; otherwise the money is commanded back.
 CREATE OR REPLACE FUNCTION found_charged(b booking, p payment, a payment_attempt, p_reference text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE told text;
 BEGIN
     IF a.state = 'APPROVED' THEN
         RETURN NULL;
     END IF;
     UPDATE payment_attempt SET state = 'APPROVED', reference = p_reference, lease_until = NULL, next_try_at = NULL, updated_at = now()
     WHERE id = a.id;
-    PERFORM note(b.id, 'CHARGED', concat_ws(', ', format('%s, order %s', a.amount, a.order_id), 'reference ' || nullif(p_reference, '')));
+    told := concat_ws(', ', format('%s, order %s', a.amount, a.order_id), 'reference ' || nullif(p_reference, ''));
     UPDATE payment SET status = 'SUCCESS', updated_at = now() WHERE id = p.id AND status = 'READY';
     IF FOUND AND b.status = 'INIT' THEN
         UPDATE booking SET status = 'PAYMENT_PENDING', updated_at = now() WHERE id = b.id AND status = b.status;
-        PERFORM note(b.id, 'PAYMENT_PENDING');
+        PERFORM note_both(b.id, 'CHARGED', told, 'PAYMENT_PENDING');
         RETURN NULL;
     END IF;
+    PERFORM note(b.id, 'CHARGED', told);
     PERFORM command_refund(p.id, a.amount);
     RETURN promise(b.id, 'compensate');
 END $$;
@@ -159,7 +161,7 @@ CREATE OR REPLACE FUNCTION end_approval(
     p_decline text, p_reference text, p_amount text, p_key text[]
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    b booking; p payment; a payment_attempt; was text; mine boolean; open boolean;
+    b booking; p payment; a payment_attempt; mine boolean; open boolean;
     found text := p_finding; sending jsonb; result jsonb; told text; members jsonb := '{}';
 BEGIN
     SELECT k.* INTO b FROM booking k
@@ -202,16 +204,20 @@ BEGIN
         END IF;
     END IF;
 
-    SELECT * INTO b FROM booking WHERE id = b.id;
-    SELECT state INTO was FROM payment_attempt WHERE id = p_attempt;
-    IF told IS NULL AND b.status IN ('FAILED', 'CANCELLED') THEN
-        result := wrong_state(b, true);
-    ELSIF told IS NULL AND was IN ('REQUESTED', 'UNKNOWN') THEN
-        result := outcome(b.id) || '{"pending": true}';
-    ELSIF told IS NULL AND NOT EXISTS (SELECT FROM payment WHERE id = p.id AND status = 'SUCCESS') THEN
-        result := outcome(b.id, 'PAYMENT_INCOMPLETE', compensation(b.id));
-    ELSE
+    IF told IS NOT NULL THEN
         result := outcome(b.id, told, members || compensation(b.id));
+    ELSE
+        SELECT * INTO b FROM booking WHERE id = b.id;
+        SELECT t.state, y.status INTO a.state, p.status FROM payment_attempt t JOIN payment y ON y.id = t.payment_id WHERE t.id = a.id;
+        IF b.status IN ('FAILED', 'CANCELLED') THEN
+            result := wrong_state(b, true);
+        ELSIF a.state IN ('REQUESTED', 'UNKNOWN') THEN
+            result := outcome(b.id) || '{"pending": true}';
+        ELSIF p.status <> 'SUCCESS' THEN
+            result := outcome(b.id, 'PAYMENT_INCOMPLETE', compensation(b.id));
+        ELSE
+            result := outcome(b.id);
+        END IF;
     END IF;
     told := result #>> '{error,code}';
     PERFORM settle_claim(p_key, CASE
