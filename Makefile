@@ -26,6 +26,7 @@ BUILD := CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w"
 SAM_GOFLAGS := -tags=$(TAGS) -trimpath '-ldflags=-s -w'
 # The front waits for somebody at each step, as its functions do: what template.yaml says of GODEBUG holds for it too.
 AWAKE := -X runtime.godebugDefault=schedtrace=2000000000
+BENCH := go run -ldflags "$(AWAKE)" ./functions/local/bench
 # One process after the other dies in these: a race has nobody to run, and the detector takes thrice the time.
 UNRACED := ^TestCrash
 # Each of these fills a machine by itself, and looks at the clock.
@@ -150,19 +151,19 @@ build: go-version ## the functions and the local front, for this machine
 .PHONY: bench
 bench: build ## how fast it is: handlers beside their floors, in one run; charts in .local/bench.html
 	@.ci/install servers pgbouncer
-	@go run -ldflags "$(AWAKE)" ./functions/local/bench
+	@$(BENCH)
 
 .PHONY: bench-large
 bench-large: servers ## what a call costs among 10,000,000 bookings or holds, an audit and a backlog: a quarter of an hour or more, 20 GB
-	@go run ./functions/local/bench -only gate-large,growth-large,audit,backlog
+	@$(BENCH) -only gate-large,growth-large,audit,backlog
 
 .PHONY: bench-audit
 bench-audit: servers ## how long an audit of 1,000,000 bookings takes
-	@go run ./functions/local/bench -only audit
+	@$(BENCH) -only audit
 
 .PHONY: bench-backlog
 bench-backlog: servers ## how fast the sweep serves 100,000 lapsed bookings, and how long it locks
-	@go run ./functions/local/bench -only backlog
+	@$(BENCH) -only backlog
 
 .PHONY: mutants
 mutants: servers ## put one fault after the other into the program; a test has to notice each

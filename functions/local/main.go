@@ -47,9 +47,11 @@ func run() int {
 	defer stop()
 	ctx, orphaned := withParent(ctx)
 	defer orphaned()
-	// Functions and servers need the other half of the processors, and what is handed from thread to thread costs more
-	// than the front does with it.
-	runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
+	if os.Getenv("GOMAXPROCS") == "" {
+		// Functions and servers need the other half of the processors, and what is handed from thread to thread costs
+		// more than the front does with it. A call that blocks keeps a processor for 20 ms at most.
+		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
+	}
 	out := newPrinter(os.Stdout)
 	defer out.close()
 	if err := serve(ctx, *dir, os.LookupEnv, out); err != nil {

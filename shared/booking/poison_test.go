@@ -149,7 +149,7 @@ func TestPoisonHurtsNobody(t *testing.T) {
 	if err != nil || len(dead) != 1 {
 		t.Errorf("dead letters: %v %v", dead, err)
 	}
-	if !bytes.Contains(log.Bytes(), []byte("INVALID_MESSAGE")) {
+	if !bytes.Contains(log.Bytes(), []byte(`"code":"INVALID_MESSAGE"`)) {
 		t.Errorf("the log is silent:\n%s", &log)
 	}
 

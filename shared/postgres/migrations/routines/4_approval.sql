@@ -213,7 +213,7 @@ BEGIN
             result := wrong_state(b, true);
         ELSIF a.state IN ('REQUESTED', 'UNKNOWN') THEN
             result := outcome(b.id) || '{"pending": true}';
-        ELSIF p.status <> 'SUCCESS' THEN
+        ELSIF p.status IS DISTINCT FROM 'SUCCESS' THEN
             result := outcome(b.id, 'PAYMENT_INCOMPLETE', compensation(b.id));
         ELSE
             result := outcome(b.id);
