@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -33,6 +34,8 @@ type environment struct {
 	died chan struct{}
 
 	state     state
+	rest      *time.Timer // freezes it
+	frozen    bool
 	current   *invocation
 	used      bool
 	process   *os.Process
@@ -41,14 +44,21 @@ type environment struct {
 }
 
 func newEnvironment(p *Pool) *environment {
-	return &environment{
+	e := &environment{
 		id: newID(), pool: p,
 		work: make(chan *invocation, 1), died: make(chan struct{}),
 	}
+	e.rest = time.AfterFunc(drowsy, e.freeze)
+	return e
 }
 
 // give hands an invocation to the process and starts its clock. The pool's lock is held.
 func (e *environment) give(inv *invocation) {
+	e.rest.Stop()
+	if e.frozen {
+		signalGroup(e.process, syscall.SIGCONT)
+		e.frozen = false
+	}
 	e.state, e.current = busy, inv
 	inv.cold, e.used = !e.used, true
 	inv.started = time.Now()
@@ -106,11 +116,21 @@ func (e *environment) expire(inv *invocation) {
 	e.kill()
 }
 
+// freeze holds an idle process, with everything it started, until there is work for it.
+func (e *environment) freeze() {
+	e.pool.mu.Lock()
+	defer e.pool.mu.Unlock()
+	if e.state == idle && e.process != nil {
+		signalGroup(e.process, syscall.SIGSTOP)
+		e.frozen = true
+	}
+}
+
 // kill ends the process with everything it started. The pool's lock is held.
 func (e *environment) kill() {
 	e.doomed = true
 	if e.process != nil && e.state != dead {
-		killGroup(e.process)
+		signalGroup(e.process, syscall.SIGKILL)
 	}
 }
 
@@ -146,6 +166,9 @@ func (e *environment) live() {
 	}
 	e.pool.gone(e, cause, e.lastWords(out))
 }
+
+// signalGroup reaches a process and whatever it started. One that is gone already is no error.
+func signalGroup(p *os.Process, s syscall.Signal) { _ = syscall.Kill(-p.Pid, s) }
 
 // tooSlow ends a process that has not asked for work in time.
 func (e *environment) tooSlow() {

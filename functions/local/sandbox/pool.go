@@ -12,6 +12,9 @@ import (
 const (
 	// initLimit is how long a process may take until it first asks for an invocation.
 	initLimit = 30 * time.Second
+	// drowsy is how long an environment is idle before it is frozen, which Lambda does at once: those that a busy function
+	// goes on using are spared the signals.
+	drowsy = 100 * time.Millisecond
 	// shortLife is the life under which a replacement waits, so that a function that dies at once does not spin.
 	shortLife = time.Second
 	// patience is how long a call waits for an environment: as long as API Gateway would wait for its answer.
@@ -142,6 +145,7 @@ func (p *Pool) serve(e *environment) {
 	}
 	e.state = idle
 	p.idle = append(p.idle, e)
+	e.rest.Reset(drowsy)
 }
 
 // grow starts an environment for each call that waits beyond those that are starting, and beyond those that have

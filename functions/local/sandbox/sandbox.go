@@ -3,7 +3,8 @@
 //
 // Invariants: an environment has at most one invocation, and gets the next only after its process asked for it; an
 // invocation ends exactly once, by response, error, death of the process or time; calls that find every environment
-// busy are served in the order in which they came; an idle environment that was used last is used first.
+// busy are served in the order in which they came; an idle environment that was used last is used first, and one that
+// stays idle is frozen, so that nothing in it goes on, or costs anything, between two invocations.
 //
 // When a process dies, its invocation fails, never hangs, and another environment takes its place. When this process
 // dies, however it dies, the kernel ends the environments (on Linux), or they end themselves as soon as the Runtime

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -339,6 +340,41 @@ func TestPrepareStartsOneAndTheIdleOneIsReplaced(t *testing.T) {
 	})
 	if r := invoke(t, p, `{}`); r.Failed || !r.Cold {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Lambda lets nothing go on in an environment between two invocations.
+func TestIdleEnvironmentIsFrozen(t *testing.T) {
+	_, p := pool(t, 1, nil)
+	pid := func() (id int) {
+		var told struct{ PID int }
+		if r := invoke(t, p, `{"do":"context"}`); r.Failed || json.Unmarshal(r.Payload, &told) != nil {
+			t.Fatalf("%+v", r)
+		}
+		return told.PID
+	}
+	frozen := func(pid int) func() bool {
+		return func() bool {
+			state, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(pid)).Output()
+			return err == nil && strings.HasPrefix(string(state), "T")
+		}
+	}
+	first := pid()
+	eventually(t, "it is frozen", frozen(first))
+	if again := pid(); again != first {
+		t.Errorf("another environment, %d, was started beside the frozen one", again)
+	}
+	eventually(t, "it is frozen again", frozen(first))
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a frozen one that dies is replaced", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.idle) == 1 && p.idle[0].process != nil && p.idle[0].process.Pid != first
+	})
+	if next := pid(); next == first {
+		t.Error("who is dead has answered")
 	}
 }
 

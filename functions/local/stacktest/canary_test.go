@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -330,7 +331,8 @@ func (s *stack) crash(t *testing.T) {
 	}
 	for _, p := range harness.Family(s.cmd.Process.Pid, all) {
 		if p.Function() != "" {
-			if err := syscall.Kill(p.PID, syscall.SIGQUIT); err != nil {
+			// An idle one is frozen, and hears of it when it is thawed.
+			if err := errors.Join(syscall.Kill(p.PID, syscall.SIGQUIT), syscall.Kill(p.PID, syscall.SIGCONT)); err != nil {
 				t.Errorf("%s: %v", p.Args, err)
 			}
 		}
