@@ -188,6 +188,25 @@ func TestLogAndMetrics(t *testing.T) {
 	}
 }
 
+// writes counts them.
+type writes int
+
+func (w *writes) Write(output []byte) (int, error) {
+	*w++
+	return len(output), nil
+}
+
+func TestLogAndMetricsAreOneWrite(t *testing.T) {
+	var n writes
+	edge := New(Options{Recaller: &recaller{}, Log: &n})
+	invoke(t, edge.Approve(func(context.Context, booking.ApproveCommand) (booking.Result, error) {
+		return booking.Result{Booking: sample()}, nil
+	}), post(approvePath, `{"paymentKey":"ok-1"}`))
+	if n != 1 {
+		t.Errorf("%d writes for one call", n)
+	}
+}
+
 // lines are the two lines of a buffer.
 func lines(t *testing.T, b *bytes.Buffer) (first, second object) {
 	t.Helper()

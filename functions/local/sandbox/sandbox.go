@@ -8,7 +8,7 @@
 //
 // When a process dies, its invocation fails, never hangs, and another environment takes its place. When this process
 // dies, however it dies, the kernel ends the environments (on Linux), or they end themselves as soon as the Runtime
-// API is gone (elsewhere).
+// API is gone (elsewhere, where the kernel wakes those that are frozen when they have become orphans).
 package sandbox
 
 import (
