@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
@@ -21,17 +20,13 @@ const (
 )
 
 // startGateway starts the payment simulator as a process of its own, which the lab ends, and gives what functions and
-// stack are told of it.
+// stack are told of it. It keeps its ledger in memory: a real gateway's flushes do not stand in line with ours.
 func (l *lab) startGateway(ctx context.Context, b *bench) (variables []string, err error) {
 	p, err := b.build(ctx, simulator, simulatorPackage, "")
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(b.work, "payments-")
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(p.path, filepath.Clean(dir), gatewaySecret)
+	cmd := exec.Command(p.path, gatewaySecret)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", awake) // much as the front serves it
 	var words strings.Builder
 	cmd.Stderr = &words
@@ -52,7 +47,7 @@ func (l *lab) startGateway(ctx context.Context, b *bench) (variables []string, e
 		return nil, fmt.Errorf("the payment simulator: %w: %s", errors.Join(err, cmd.Wait()), words.String())
 	}
 	l.later(func() {
-		_ = errors.Join(alive.Close(), cmd.Wait()) // what it has kept goes with the folder
+		_ = errors.Join(alive.Close(), cmd.Wait()) // nobody asks for its ledger any more
 	})
 	return []string{"PAYMENT_GATEWAY_URL=" + strings.TrimSpace(url), "PAYMENT_GATEWAY_SECRET=" + gatewaySecret}, nil
 }

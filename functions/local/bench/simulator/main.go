@@ -1,7 +1,8 @@
 // Simulator is the payment gateway of the local stack in a process of its own, so that its processor time is told apart
-// from the front's. Its arguments are its folder and the secret that callers must show; it prints its URL on a line.
+// from the front's. Its argument is the secret that callers must show; it prints its URL on a line. Its ledger is in
+// memory.
 //
-// It ends when its standard input does, and so with whoever started it. What it has answered is on disk.
+// It ends when its standard input does, and so with whoever started it.
 package main
 
 import (
@@ -17,18 +18,18 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: simulator folder secret")
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: simulator secret")
 		os.Exit(1)
 	}
-	if err := serve(os.Args[1], os.Args[2]); err != nil {
+	if err := serve(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "simulator:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(dir, secret string) error {
-	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Dir: dir, Secret: secret})
+func serve(secret string) error {
+	simulator, err := paymentgatewaytest.New(paymentgatewaytest.Options{Secret: secret})
 	if err != nil {
 		return err
 	}
