@@ -18,7 +18,7 @@ var moneyMutants = []mutant{
 		name: "nan-allowed",
 		why:  "NaN is greater than 0, and equal to itself: a payment of NaN passes every check",
 		edits: []edit{
-			{schemaFile, "CONSTRAINT payment_amount_positive CHECK (amount > 0 AND amount <> 'NaN')", "CONSTRAINT payment_amount_positive CHECK (amount > 0)"},
+			{rulesFile, "'payment_amount_positive', $c$amount <@ '(0,NaN)'", "'payment_amount_positive', $c$amount <@ '(0,)'"},
 		},
 		killer: byStore("TestNoMoneyIsNaN"),
 	},

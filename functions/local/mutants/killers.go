@@ -10,6 +10,7 @@ const (
 	refundFile   = "shared/postgres/migrations/routines/5_refund.sql"
 	rightsFile   = "shared/postgres/migrations/routines/7_rights.sql"
 	guardsFile   = "shared/postgres/migrations/003_guards.sql"
+	rulesFile    = "shared/postgres/migrations/005_short_rules.sql"
 
 	steps    = "shared/booking/"
 	adapters = "shared/postgres/"

@@ -28,7 +28,7 @@ var routineMutants = []mutant{
 		why:  "the same points are spent by two bookings",
 		edits: []edit{
 			{bookingFile, "        WHERE user_id = p_user AND balance >= points.amount;", "        WHERE user_id = p_user;"},
-			{schemaFile, "CHECK (balance >= 0 AND balance <> 'NaN')", "CHECK (balance <> 'NaN')"},
+			{rulesFile, "balance <@ '[0,NaN)'", "balance <@ '(,NaN)'"},
 		},
 		killer: byFlow("TestSamePointsAreSpentOnce"),
 	},
