@@ -203,12 +203,18 @@ func TestAuditWithoutALedgerIsAnAuditStill(t *testing.T) {
 
 func TestSweepAndMigrate(t *testing.T) {
 	b := newBench()
-	report := booking.SweepReport{Lapsed: 2, Reconciled: 9, Faults: []string{}}
+	report := booking.SweepReport{Lapsed: 2, Stuck: 1, Reconciled: 9, Faults: []string{"settle booking 12: refund stuck", "gate: gone"}}
 	left := booking.Outstanding{UnknownCharge: 1, PendingRefund: 2, StuckRefunds: 3, UnsentMessage: 4, LapsedHold: 5}
 	out, err := b.Sweep(func(context.Context) (booking.SweepReport, error) { return report, booking.ErrUnavailable },
 		func(context.Context) (booking.Outstanding, error) { return left, nil }).Invoke(context.Background(), []byte("anything"))
 	if err != nil || !strings.Contains(string(out), `"lapsed":2`) || !strings.Contains(b.log.String(), "DEPENDENCY_UNAVAILABLE") {
 		t.Errorf("%s %v\n%s", out, err, b.log)
+	}
+	// A schedule throws the answer away: the log names the booking.
+	for _, want := range []string{`"stuck":1`, `"msg":"fault"`, `"error":"settle booking 12: refund stuck"`, `"error":"gate: gone"`} {
+		if strings.Count(b.log.String(), want) == 0 {
+			t.Errorf("%s is not in the log:\n%s", want, b.log)
+		}
 	}
 	watches(t, b, object{
 		"GateDrift": 9.0, "UnknownChargeAge": 1.0, "PendingRefundAge": 2.0, "RefundsStuck": 3.0, "UnsentMessageAge": 4.0, "LapsedHoldAge": 5.0,

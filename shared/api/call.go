@@ -27,7 +27,7 @@ type call struct {
 	deferred  error // what failed after the commit, and rows still command
 	began     time.Time
 	cold      bool
-	details   []slog.Attr // of one function's own: numbers and truths
+	details   []slog.Attr // of one function's own: numbers and booleans
 	gauges    []gauge
 }
 

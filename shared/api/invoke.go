@@ -70,9 +70,10 @@ func misdirected(payload []byte) error {
 	return nil
 }
 
-// Sweep handles the schedule, whose payload says nothing. A run that failed in part
-// answers with its report, and its code is in log and metrics. What is outstanding after
-// it is there for the alarms; where it cannot be read it is missing.
+// Sweep handles the schedule, whose payload says nothing, and which throws the answer
+// away: each fault is a line of the log. A run that failed in part answers with its
+// report, and its code is in log and metrics. What is outstanding after it is there for
+// the alarms; where it cannot be read it is missing.
 func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error), outstanding func(context.Context) (booking.Outstanding, error)) lambda.Handler {
 	return handler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		return e.direct(ctx, "sweep", func(ctx context.Context, c *call) (any, error) {
@@ -82,7 +83,10 @@ func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error), out
 			report, err := run(ctx)
 			c.details = []slog.Attr{
 				slog.Int("lapsed", report.Lapsed), slog.Int("sent", report.Sent), slog.Int("settled", report.Settled),
-				slog.Int("reconciled", report.Reconciled), slog.Int64("purged", report.Purged), slog.Bool("unfinished", report.Unfinished),
+				slog.Int("stuck", report.Stuck), slog.Int("reconciled", report.Reconciled), slog.Int64("purged", report.Purged), slog.Bool("unfinished", report.Unfinished),
+			}
+			for _, fault := range report.Faults {
+				e.log.LogAttrs(ctx, slog.LevelWarn, "fault", slog.String("requestId", c.requestID), slog.String("error", clipped(fault)))
 			}
 			left, unread := outstanding(ctx)
 			if unread == nil {
@@ -90,6 +94,9 @@ func (e *Edge) Sweep(run func(context.Context) (booking.SweepReport, error), out
 			}
 			if err = errors.Join(err, unread); err != nil {
 				_ = c.fail(err, booking.ErrUnavailable) // log and metrics tell of it
+				if len(report.Faults) > 0 {
+					c.inner = unread // the rest is told above, one by one
+				}
 			}
 			return report, nil
 		})

@@ -6,7 +6,7 @@
 -- constant, 725. An amount within a range is one operator in place of two. A range ends
 -- before NaN, which Postgres takes for greater than every number.
 --
--- A rule gives way to its successor in one step, so that no row is written by none, and
+-- A rule gives way to its successor in one step, so that no row is written without it, and
 -- the rows that are there are looked at beside the running sale. The step waits for the
 -- transactions that have the table, and everybody behind it: a second at most, as in 003.
 
