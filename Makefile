@@ -5,9 +5,9 @@ LOCAL := .local
 GOLANGCI_LINT := v2.15.0
 LINTER := $(LOCAL)/tools/golangci-lint-$(GOLANGCI_LINT)
 GOVULNCHECK := v1.9.0
-FAULT_FINDER := $(LOCAL)/tools/govulncheck-$(GOVULNCHECK)
+VULNERABILITY_CHECKER := $(LOCAL)/tools/govulncheck-$(GOVULNCHECK)
 GO_LICENSES := v1.6.0
-LICENCE_READER := $(LOCAL)/tools/go-licenses-$(GO_LICENSES)
+LICENCE_CHECKER := $(LOCAL)/tools/go-licenses-$(GO_LICENSES)
 CFN_LINT := 1.58.0
 SCHEMATHESIS := 4.32.5
 SAM_CLI := 1.170.0
@@ -15,7 +15,7 @@ SAM := $(LOCAL)/venv-sam-$(SAM_CLI)/bin/sam
 API_FUZZER := $(LOCAL)/venv-schemathesis-$(SCHEMATHESIS)/bin/st
 TEMPLATE_LINTER := $(LOCAL)/venv-cfn-lint-$(CFN_LINT)/bin/cfn-lint
 CHECKOV := 3.3.30
-RIGHTS_LINTER := $(LOCAL)/venv-checkov-$(CHECKOV)/bin/checkov
+CHECKOV_LINTER := $(LOCAL)/venv-checkov-$(CHECKOV)/bin/checkov
 # The functions as template.yaml names them, less the word Function; each lives in functions/<name in lower case>.
 FUNCTIONS := Reserve Register Approve Complete Cancel Query Compensate Sweep Admin Migrate
 BOOTSTRAPS := $(FUNCTIONS:%=$(LOCAL)/bin/%Function/bootstrap)
@@ -132,17 +132,17 @@ stage:
 .PHONY: lint
 lint: go-version $(LINTER) ## gofmt, go vet, golangci-lint with the import table, luacheck, cfn-lint, checkov
 	@.ci/install luacheck python
-	@$(MAKE) --no-print-directory $(TEMPLATE_LINTER) $(RIGHTS_LINTER)
+	@$(MAKE) --no-print-directory $(TEMPLATE_LINTER) $(CHECKOV_LINTER)
 	@bad=$$(gofmt -l functions lua shared) && if [ -n "$$bad" ]; then echo "gofmt would change:" $$bad; exit 1; fi
 	go vet ./...
 	$(LINTER) run
 	luacheck --quiet lua
 	$(TEMPLATE_LINTER) template.yaml
-	@told=$$($(RIGHTS_LINTER) --config-file .checkov.yaml -f template.yaml 2>&1) || { printf '%s\n' "$$told"; exit 1; }
+	@told=$$($(CHECKOV_LINTER) --config-file .checkov.yaml -f template.yaml 2>&1) || { printf '%s\n' "$$told"; exit 1; }
 
 .PHONY: audit-deps
-audit-deps: go-version $(FAULT_FINDER) $(LICENCE_READER) ## what is linked: as go.sum says, without known faults, under known licences
-	@.ci/dependencies $(FAULT_FINDER) $(LICENCE_READER)
+audit-deps: go-version $(VULNERABILITY_CHECKER) $(LICENCE_CHECKER) ## what is linked: as go.sum says, without known vulnerabilities, under known licences
+	@.ci/dependencies $(VULNERABILITY_CHECKER) $(LICENCE_CHECKER)
 
 .PHONY: build
 build: go-version ## the functions and the local front, for this machine
@@ -201,12 +201,12 @@ $(LINTER):
 	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@mv $(LOCAL)/tools/golangci-lint $@
 
-$(FAULT_FINDER):
+$(VULNERABILITY_CHECKER):
 	@echo "building govulncheck $(GOVULNCHECK), once …"
 	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
 	@mv $(LOCAL)/tools/govulncheck $@
 
-$(LICENCE_READER):
+$(LICENCE_CHECKER):
 	@echo "building go-licenses $(GO_LICENSES), once …"
 	@GOBIN=$(CURDIR)/$(LOCAL)/tools go install github.com/google/go-licenses@$(GO_LICENSES)
 	@mv $(LOCAL)/tools/go-licenses $@
@@ -221,7 +221,7 @@ $(SAM):
 	@python3 -m venv $(LOCAL)/venv-sam-$(SAM_CLI)
 	@$(LOCAL)/venv-sam-$(SAM_CLI)/bin/pip install --quiet aws-sam-cli==$(SAM_CLI)
 
-$(RIGHTS_LINTER):
+$(CHECKOV_LINTER):
 	@echo "installing checkov $(CHECKOV) …"
 	@python3 -m venv $(LOCAL)/venv-checkov-$(CHECKOV)
 	@$(LOCAL)/venv-checkov-$(CHECKOV)/bin/pip install --quiet checkov==$(CHECKOV)

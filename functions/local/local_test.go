@@ -140,12 +140,12 @@ func TestReachNamesWhatDoesNotAnswerAndShowsNoPassword(t *testing.T) {
 	}
 }
 
-// refuse runs a stack that cannot come up and returns its one line.
-func refuse(t *testing.T, dir string, variables map[string]string) string {
+// refuse runs a stack in folder d that cannot come up and returns its one line.
+func refuse(t *testing.T, variables map[string]string) string {
 	t.Helper()
 	var text strings.Builder
 	out := newPrinter(&text)
-	err := serve(t.Context(), dir, lookup(variables), out)
+	err := serve(t.Context(), "d", lookup(variables), out)
 	out.close()
 	if err == nil {
 		t.Fatal("it came up")
@@ -155,7 +155,7 @@ func refuse(t *testing.T, dir string, variables map[string]string) string {
 
 func TestWhatCannotRunSaysWhyAndLeavesNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if line := refuse(t, "d", nil); !strings.Contains(line, "template.yaml") {
+	if line := refuse(t, nil); !strings.Contains(line, "template.yaml") {
 		t.Errorf("no template: %s", line)
 	}
 	const own = `
@@ -169,7 +169,7 @@ Resources:
 	if err := os.WriteFile("template.yaml", []byte(own), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if line := refuse(t, "d", nil); !strings.Contains(line, "MigrateFunction is not built") || !strings.Contains(line, "make build") {
+	if line := refuse(t, nil); !strings.Contains(line, "MigrateFunction is not built") || !strings.Contains(line, "make build") {
 		t.Errorf("nothing built: %s", line)
 	}
 	path := filepath.Join("d", "bin", "MigrateFunction", "bootstrap")
@@ -189,12 +189,12 @@ Resources:
 		}
 	}()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	if line := refuse(t, "d", map[string]string{"PORT": port}); !strings.Contains(line, "port "+port) || !strings.Contains(line, "is taken") {
+	if line := refuse(t, map[string]string{"PORT": port}); !strings.Contains(line, "port "+port) || !strings.Contains(line, "is taken") {
 		t.Errorf("a taken port: %s", line)
 	}
 	free := fmt.Sprint(freePort(t))
 	variables := map[string]string{"PORT": free, "DATABASE_URL": "postgres://" + taken.Addr().String() + "/d", "REDIS_URL": "redis://" + taken.Addr().String()}
-	if line := refuse(t, "d", variables); line != "MigrateFunction did not start: no way" {
+	if line := refuse(t, variables); line != "MigrateFunction did not start: no way" {
 		t.Errorf("a function that does not start: %s", line)
 	}
 	if l, err := net.Listen("tcp", "127.0.0.1:"+free); err != nil {
@@ -207,7 +207,7 @@ Resources:
 		t.Fatalf("the folder is still locked: %v", err)
 	}
 	defer unlock()
-	if line := refuse(t, "d", nil); !strings.Contains(line, fmt.Sprintf("another stack runs in d (process %d)", os.Getpid())) {
+	if line := refuse(t, nil); !strings.Contains(line, fmt.Sprintf("another stack runs in d (process %d)", os.Getpid())) {
 		t.Errorf("a second stack: %s", line)
 	}
 }

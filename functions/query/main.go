@@ -1,6 +1,6 @@
 // Query is QueryFunction: every GET. It never writes.
 //
-// Stopped half way it leaves what the step's last transaction left; see package booking.
+// Stopped half way it leaves nothing behind.
 package main
 
 import (

@@ -11,7 +11,7 @@
 //
 // When a step fails half way, panics, or the time is nearly up, the caller gets a 500
 // or 503 and may repeat the request. Nothing is kept between invocations but the
-// mark that the first one is over, and the paper that lines are written on.
+// mark that the first one is over, and the buffers that lines are put together in.
 package api
 
 import (

@@ -50,7 +50,7 @@ func (e *Edge) Batch(least time.Duration, parse func(body string) (booking.Messa
 			r := readRecord(raw)
 			err := errNoTime
 			if timeFor(ctx, least) {
-				err = r.handle(ctx, parse, run)
+				_, err = guarded(func() (any, error) { return nil, r.handle(ctx, parse, run) })
 			}
 			if err != nil {
 				e.reportRecord(ctx, c, r, err)
@@ -84,12 +84,7 @@ func readRecord(raw json.RawMessage) *record {
 
 func (r *record) handle(ctx context.Context, parse func(string) (booking.Message, error),
 	run func(context.Context, booking.Message) error,
-) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = recovered(p)
-		}
-	}()
+) error {
 	if r.broken != nil {
 		return malformedRecord{r.broken}
 	}

@@ -70,7 +70,7 @@ func (e *Edge) deploy(ctx context.Context, event cfn.Event, migrate func(context
 				defer cancel()
 				ctx = limited
 			}
-			result, err = shielded(ctx, c, func(ctx context.Context, _ *call) (any, error) { return migrate(ctx) })
+			result, err = guarded(func() (any, error) { return migrate(ctx) })
 			if err != nil {
 				refusal := c.refuse(err)
 				err = fmt.Errorf("%s: %s The function's log says more.", refusal.Type, refusal.Message) //nolint:staticcheck // a person reads it, in the stack's events

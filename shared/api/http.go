@@ -24,7 +24,7 @@ func (e *Edge) respond(ctx context.Context, payload []byte, function, route stri
 	c := e.begin(ctx, function, route, ev.requestID)
 	limited, cancel := withinTime(ctx)
 	defer cancel()
-	a, err := guarded(limited, c, ev, run)
+	a, err := guarded(func() (answer, error) { return run(limited, c, ev) })
 	if err != nil {
 		a = problem(c.fail(err, late), c.requestID)
 	}
@@ -33,13 +33,14 @@ func (e *Edge) respond(ctx context.Context, payload []byte, function, route stri
 	return a.render(), nil
 }
 
-func guarded(ctx context.Context, c *call, ev event, run func(context.Context, *call, event) (answer, error)) (a answer, err error) {
+// guarded runs a step, and makes an error of a panic.
+func guarded[T any](run func() (T, error)) (result T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = recovered(p)
 		}
 	}()
-	return run(ctx, c, ev)
+	return run()
 }
 
 // request is a POST that has passed every check of its form.

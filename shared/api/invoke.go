@@ -33,7 +33,7 @@ func (e *Edge) direct(ctx context.Context, function string, run func(context.Con
 	c := e.begin(ctx, function, "invoke", "")
 	limited, cancel := withinTime(ctx)
 	defer cancel()
-	result, err := shielded(limited, c, run)
+	result, err := guarded(func() (any, error) { return run(limited, c) })
 	var out []byte
 	if err == nil {
 		out, err = marshal(result)
@@ -45,15 +45,6 @@ func (e *Edge) direct(ctx context.Context, function string, run func(context.Con
 	}
 	c.end(ctx)
 	return out, nil
-}
-
-func shielded(ctx context.Context, c *call, run func(context.Context, *call) (any, error)) (result any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = recovered(p)
-		}
-	}()
-	return run(ctx, c)
 }
 
 // misdirected refuses an HTTP request and a batch of records: whoever wired those to a

@@ -11,8 +11,8 @@ import (
 // usualLines is room for a line of log and one of metrics.
 const usualLines = 1024
 
-// paper is what lines are put together on, one after the other.
-var paper = sync.Pool{New: func() any { return new(make([]byte, 0, usualLines)) }}
+// lineBuffers are what lines are put together in, one after the other.
+var lineBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, usualLines)) }}
 
 // end writes the one line of log and the one line of metrics, at once: each write wakes
 // whoever collects them.
@@ -20,14 +20,14 @@ func (c *call) end(ctx context.Context) {
 	now := time.Now()
 	var digits [24]byte
 	millis := appendMillis(digits[:0], now.Sub(c.began))
-	sheet := paper.Get().(*[]byte)
-	defer paper.Put(sheet)
-	lines := (*sheet)[:0]
+	buffer := lineBuffers.Get().(*[]byte)
+	defer lineBuffers.Put(buffer)
+	lines := (*buffer)[:0]
 	if level := c.level(); c.edge.log.Enabled(ctx, level) {
 		lines = c.appendLog(lines, now, level, millis)
 	}
 	lines = c.appendMetrics(lines, now, millis)
-	*sheet = lines
+	*buffer = lines
 	_, _ = c.edge.lines.Write(lines) // there is nowhere else to tell of it
 }
 
@@ -66,7 +66,7 @@ func (c *call) appendLog(to []byte, now time.Time, level slog.Level, millis []by
 	}
 	for _, d := range c.details {
 		to = append(appendText(append(to, ','), d.Key, asLog), ':')
-		to = append(to, d.Value.String()...) // a number or a truth
+		to = append(to, d.Value.String()...) // a number or a boolean
 	}
 	if c.inner != nil {
 		to = appendText(append(to, `,"error":`...), clipped(c.inner.Error()), asLog)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A finding is a difference between a gate and the database, and the user whose place
@@ -41,11 +42,8 @@ func (a Admin) auditGates(ctx context.Context, productID int64) ([]Breach, error
 			return breaches, err
 		}
 		for _, f := range again {
-			for _, before := range first[id] {
-				if f.same(before) {
-					breaches = append(breaches, f.Breach)
-					break
-				}
+			if slices.ContainsFunc(first[id], f.same) {
+				breaches = append(breaches, f.Breach)
 			}
 		}
 	}
@@ -141,7 +139,7 @@ func (a Admin) strays(ctx context.Context, productID int64) ([]finding, error) {
 	if err != nil || len(long) == 0 {
 		return nil, err
 	}
-	_, wanted, err := a.Store.GatePlaces(ctx, productID, usersOf(long))
+	wanted, err := a.Store.PlacesOf(ctx, productID, usersOf(long))
 	if err != nil {
 		return nil, err
 	}

@@ -104,8 +104,8 @@ type snapshot struct {
 	once          *sync.Once
 }
 
-func (s snapshot) GatePlaces(ctx context.Context, product int64, users []int64) (booking.Facts, []booking.Place, error) {
-	facts, places, err := s.Store.GatePlaces(ctx, product, users)
+func (s snapshot) GatePlaces(ctx context.Context, product int64) (booking.Facts, []booking.Place, error) {
+	facts, places, err := s.Store.GatePlaces(ctx, product)
 	s.once.Do(func() {
 		close(s.read)
 		<-s.release

@@ -24,8 +24,7 @@ type Placement struct {
 // PlaceCode says what became of a Place.
 type PlaceCode string
 
-// The answers to Place. The first that applies is given, in this order; but COLD
-// comes first, since a cold gate knows nothing.
+// The answers to Place: the first that applies, in this order.
 const (
 	PlaceCold      PlaceCode = "COLD"      // the gate has no facts of the product: warm it and ask again
 	PlaceInactive  PlaceCode = "INACTIVE"  // the product is not for sale

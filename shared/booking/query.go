@@ -50,7 +50,8 @@ func (q Query) Product(ctx context.Context, productID int64) (Product, error) {
 		return product, err
 	}
 	one := []Product{product}
-	return product.with(one, q.fill(ctx, one))
+	err = q.fill(ctx, one)
+	return one[0], err
 }
 
 // Checkout reads what a buyer needs before he reserves: product, his points, and his
@@ -61,7 +62,8 @@ func (q Query) Checkout(ctx context.Context, userID, productID int64) (CheckoutV
 		return view, err
 	}
 	one := []Product{view.Product}
-	view.Product, err = view.Product.with(one, q.fill(ctx, one))
+	err = q.fill(ctx, one)
+	view.Product = one[0]
 	p := view.Product
 	view.Reservable = view.Booking == nil && p.Available > 0 &&
 		!view.ReadAt.Before(p.SaleStartAt) && view.ReadAt.Before(p.CheckInAt)
@@ -124,13 +126,6 @@ func (q Query) fill(ctx context.Context, products []Product) error {
 		}
 	}
 	return nil
-}
-
-func (p Product) with(filled []Product, err error) (Product, error) {
-	if err != nil {
-		return p, err
-	}
-	return filled[0], nil
 }
 
 func (p Page) andOne() Page { return Page{Limit: p.Limit + 1, Cursor: p.Cursor} }

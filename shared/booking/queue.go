@@ -2,10 +2,11 @@ package booking
 
 import "context"
 
-// Task is what a message asks to be looked at.
+// Task says why a message was written, for whoever reads the queue or the outbox: its
+// reader does for either whatever the booking's rows command.
 type Task string
 
-// The tasks: give money and unit back, or find out what became of an approval.
+// The tasks: money and unit go back, or an approval's outcome is not known.
 const (
 	TaskCompensate Task = "compensate"
 	TaskResolve    Task = "resolve"

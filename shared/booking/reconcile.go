@@ -73,7 +73,7 @@ func (s Reconcile) correct(ctx context.Context, productID int64, nonce string, u
 	if err := s.Gate.MarkUsers(ctx, productID, nonce, users); err != nil {
 		return nil, err
 	}
-	_, wanted, err := s.Store.GatePlaces(ctx, productID, users)
+	wanted, err := s.Store.PlacesOf(ctx, productID, users)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s Reconcile) pages(ctx context.Context, productID int64, look func(placePa
 		// A hold that only the gate knows differs from nothing.
 		standing = slices.DeleteFunc(standing, func(p Place) bool { return !p.Confirmed })
 		if len(standing) > 0 {
-			_, wanted, err := s.Store.GatePlaces(ctx, productID, usersOf(standing))
+			wanted, err := s.Store.PlacesOf(ctx, productID, usersOf(standing))
 			if err != nil {
 				return err
 			}
@@ -131,7 +131,7 @@ func (s Reconcile) pages(ctx context.Context, productID int64, look func(placePa
 
 // page reads the places of some users, of both sides.
 func (s Reconcile) page(ctx context.Context, productID int64, users []int64) (placePage, error) {
-	_, wanted, err := s.Store.GatePlaces(ctx, productID, users)
+	wanted, err := s.Store.PlacesOf(ctx, productID, users)
 	if err != nil {
 		return placePage{}, err
 	}

@@ -78,11 +78,11 @@ type slowRead struct {
 	takes time.Duration
 }
 
-func (s slowRead) GatePlaces(ctx context.Context, product int64, users []int64) (booking.Facts, []booking.Place, error) {
+func (s slowRead) GatePlaces(ctx context.Context, product int64) (booking.Facts, []booking.Place, error) {
 	timer := time.NewTimer(s.takes)
 	defer timer.Stop()
 	<-timer.C
-	return s.Store.GatePlaces(ctx, product, users)
+	return s.Store.GatePlaces(ctx, product)
 }
 
 func TestApprovesAtOnceWarmAColdGate(t *testing.T) {

@@ -15,8 +15,8 @@ type afterRead struct {
 	done *bool
 }
 
-func (s afterRead) GatePlaces(ctx context.Context, product int64, users []int64) (booking.Facts, []booking.Place, error) {
-	facts, places, err := s.Store.GatePlaces(ctx, product, users)
+func (s afterRead) GatePlaces(ctx context.Context, product int64) (booking.Facts, []booking.Place, error) {
+	facts, places, err := s.Store.GatePlaces(ctx, product)
 	if !*s.done {
 		*s.done = true
 		s.read()

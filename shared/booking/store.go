@@ -197,14 +197,14 @@ type Finding struct {
 // FindingCode names the result transactions of approve and resolve.
 type FindingCode string
 
-// The findings, lettered as the steps have them.
+// The findings. Which of them is believed from whom is decided in end_approval.
 const (
-	FoundApproved   FindingCode = "APPROVED"   // a
-	FoundDeclined   FindingCode = "DECLINED"   // b
-	FoundUnknown    FindingCode = "UNKNOWN"    // c
-	FoundMismatched FindingCode = "MISMATCHED" // d
-	FoundNotSent    FindingCode = "NOT_SENT"   // e
-	FoundHoldLost   FindingCode = "HOLD_LOST"  // f
+	FoundApproved   FindingCode = "APPROVED"   // charged
+	FoundDeclined   FindingCode = "DECLINED"   // refused for good
+	FoundUnknown    FindingCode = "UNKNOWN"    // no clear answer
+	FoundMismatched FindingCode = "MISMATCHED" // another amount was taken
+	FoundNotSent    FindingCode = "NOT_SENT"   // nothing was sent, or it was turned away at the door
+	FoundHoldLost   FindingCode = "HOLD_LOST"  // the unit was gone before anything was sent
 	FoundClosed     FindingCode = "CLOSED"     // never charged, and the session is over
 )
 
@@ -254,22 +254,26 @@ type Outbox interface {
 type GateSource interface {
 	// ProductFacts reads the facts. ErrProductNotFound.
 	ProductFacts(ctx context.Context, productID int64) (Facts, error)
-	// GatePlaces reads facts, and the places of all users (userIDs nil) or of some.
-	GatePlaces(ctx context.Context, productID int64, userIDs []int64) (Facts, []Place, error)
-	// OpenPlaces pages through what GatePlaces reads of all users, by booking id after
-	// the cursor.
+	// GatePlaces reads the facts first, and then the places of all users.
+	// ErrProductNotFound.
+	GatePlaces(ctx context.Context, productID int64) (Facts, []Place, error)
+	// PlacesOf reads the places of some users.
+	PlacesOf(ctx context.Context, productID int64, userIDs []int64) ([]Place, error)
+	// OpenPlaces pages through the places of all users, by booking id after the cursor.
 	OpenPlaces(ctx context.Context, productID, after int64, limit int) ([]Place, error)
 	// OnSale lists the products whose gate may matter, by id after the cursor.
 	OnSale(ctx context.Context, after int64, limit int) ([]int64, error)
 }
 
-// Backlog is the work that nobody else will finish, oldest first.
+// Backlog is the work that nobody else will finish, oldest first. LapsedBookings,
+// DueApprovals and DueRefunds list ids of bookings, at most limit of them.
 type Backlog interface {
 	LapsedBookings(ctx context.Context, grace time.Duration, limit int) ([]int64, error)
 	DueApprovals(ctx context.Context, limit int) ([]int64, error)
 	DueRefunds(ctx context.Context, limit int) ([]int64, error)
-	// Purge deletes what nobody will ask for again: expired idempotency keys, sent
-	// outbox rows. It returns how many rows went.
+	// Purge deletes what nobody will ask for again: idempotency keys after 24 hours, sent
+	// outbox rows and spent tokens after 7 days; at most limit of each kind. It returns
+	// how many rows went in all.
 	Purge(ctx context.Context, limit int) (int64, error)
 }
 
@@ -305,8 +309,12 @@ type CheckoutView struct {
 
 // Reader reads for buyers; an INACTIVE product is not found.
 type Reader interface {
+	// Booking reads the user's booking (userID 0: anybody's, for operators) with its
+	// timeline. ErrBookingNotFound.
 	Booking(ctx context.Context, userID, bookingID int64) (Booking, error)
+	// BookingsOf lists the user's bookings, the newest first; status "" means all.
 	BookingsOf(ctx context.Context, userID int64, status Status, page Page) ([]Booking, error)
+	// Product and Checkout: ErrProductNotFound.
 	Product(ctx context.Context, productID int64) (Product, error)
 	Products(ctx context.Context, page Page) ([]Product, error)
 	// FreeUnits derives what a cold gate would have: total stock less confirmed less
@@ -346,8 +354,8 @@ type Breach struct {
 // Explanation is everything that the database knows of a booking.
 type Explanation struct {
 	Booking  Booking
-	Attempts []map[string]any
-	Outbox   []map[string]any
+	Attempts []map[string]any // rows of payment_attempt by column, without the owner
+	Outbox   []map[string]any // rows of outbox by column
 }
 
 // Administration is the operator's side of the database.
@@ -364,6 +372,7 @@ type Administration interface {
 	// Breaches holds each database invariant against all rows, or one product's. Each
 	// breach says what is wrong and what to do; there are at most 100 of each kind.
 	Breaches(ctx context.Context, productID int64) ([]Breach, error)
-	// Redrive makes every waiting attempt and message of a booking (0: of all) due now.
+	// Redrive makes every waiting attempt and message of a booking (0: of all) due now,
+	// and returns the bookings, sorted.
 	Redrive(ctx context.Context, bookingID int64) ([]int64, error)
 }

@@ -65,7 +65,7 @@ func seed(ctx context.Context, gate Gate, store GateSource, productID int64) (bo
 	if err != nil || !mine {
 		return false, err
 	}
-	facts, places, err := store.GatePlaces(ctx, productID, nil)
+	facts, places, err := store.GatePlaces(ctx, productID)
 	if err != nil {
 		// Nobody has to wait for a mark that will not be followed by a seed.
 		return false, errors.Join(err, gate.UnmarkWarm(ctx, productID, nonce))

@@ -116,7 +116,8 @@ func (g *Gate) Correct(ctx context.Context, productID int64, nonce string, corre
 	args := make([]string, 0, 1+4*len(corrections))
 	args = append(args, nonce)
 	for _, c := range corrections {
-		kind, detail := "", "0"
+		var kind string
+		detail := "0"
 		switch {
 		case c.Remove:
 			kind = "remove"

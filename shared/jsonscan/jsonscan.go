@@ -209,8 +209,8 @@ func (s *Scanner) number() {
 	}
 }
 
-func (s *Scanner) sign(any string) bool {
-	if s.at == len(s.text) || strings.IndexByte(any, s.text[s.at]) < 0 {
+func (s *Scanner) sign(of string) bool {
+	if s.at == len(s.text) || strings.IndexByte(of, s.text[s.at]) < 0 {
 		return false
 	}
 	s.at++

@@ -87,7 +87,7 @@ func (r *reader) boolean(to *bool) {
 	}
 	spelled := r.Value()
 	if *to = spelled == "true"; !*to && spelled != "false" {
-		r.expected("truth")
+		r.expected("boolean")
 	}
 }
 

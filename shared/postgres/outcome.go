@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/jackc/pgx/v5"
+
 	"stayhold/shared/booking"
 )
 
@@ -236,7 +238,7 @@ func (r *reader) intent(to *intent) {
 
 // orNothing turns "no such row" into what the caller names.
 func orNothing(err, none error) error {
-	if errors.Is(err, errNoRow) {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return none
 	}
 	return err

@@ -184,19 +184,19 @@ WHERE product_id = $1 AND status IN ('INIT', 'PAYMENT_PENDING', 'CONFIRMED')
 
 const placesOfSQL = placesSQL + ` AND user_id = ANY($2)`
 
-// GatePlaces reads the facts first, and then the places: of all users, or of some.
-func (s *Store) GatePlaces(ctx context.Context, productID int64, userIDs []int64) (booking.Facts, []booking.Place, error) {
+// GatePlaces reads the facts first, and then the places of all users.
+func (s *Store) GatePlaces(ctx context.Context, productID int64) (booking.Facts, []booking.Place, error) {
 	facts, err := s.ProductFacts(ctx, productID)
 	if err != nil {
 		return facts, nil, err
 	}
-	var places []booking.Place
-	if userIDs == nil {
-		places, err = s.places(ctx, placesSQL, productID)
-	} else {
-		places, err = s.places(ctx, placesOfSQL, productID, userIDs)
-	}
+	places, err := s.places(ctx, placesSQL, productID)
 	return facts, places, err
+}
+
+// PlacesOf reads the places of some users.
+func (s *Store) PlacesOf(ctx context.Context, productID int64, userIDs []int64) ([]booking.Place, error) {
+	return s.places(ctx, placesOfSQL, productID, userIDs)
 }
 
 const openPlacesSQL = `

@@ -11,8 +11,6 @@ import (
 	"stayhold/shared/booking"
 )
 
-var errNoRow = pgx.ErrNoRows
-
 const recallSQL = `
 SELECT fingerprint, request_id, outcome, claimed_until
 FROM idempotency_key
@@ -29,7 +27,7 @@ func (s *Store) Recall(ctx context.Context, key booking.IdempotencyKey) (*bookin
 		return c.QueryRow(ctx, recallSQL, key.UserID, key.Scope, key.Key).Scan(&fingerprint, &requestID, &raw, &claimed)
 	})
 	switch {
-	case errors.Is(err, errNoRow):
+	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
 	case err != nil:
 		return nil, err

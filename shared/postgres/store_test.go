@@ -126,10 +126,10 @@ func TestEveryStatementServesAPooler(t *testing.T) {
 	if _, err := store.Complete(t.Context(), booking.Completion{UserID: 1, BookingID: r.Booking.ID, Held: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.GatePlaces(t.Context(), room, nil); err != nil {
+	if _, _, err := store.GatePlaces(t.Context(), room); err != nil {
 		t.Error(err)
 	}
-	if _, places, err := store.GatePlaces(t.Context(), room, []int64{1, 2}); err != nil || len(places) != 1 || !places[0].Confirmed {
+	if places, err := store.PlacesOf(t.Context(), room, []int64{1, 2}); err != nil || len(places) != 1 || !places[0].Confirmed {
 		t.Errorf("places of two users: %v %v", places, err)
 	}
 	if _, err := store.FreeUnits(t.Context(), []int64{room}); err != nil {

@@ -68,7 +68,7 @@ func auditGroup(ctx context.Context, b *bench) error {
 // warm seeds a product's gate as its first buyer would.
 func (l *lab) warm(ctx context.Context, product int64) error {
 	const nonce = "bench"
-	facts, places, err := l.admin.Store.GatePlaces(ctx, product, nil)
+	facts, places, err := l.admin.Store.GatePlaces(ctx, product)
 	if err != nil {
 		return err
 	}

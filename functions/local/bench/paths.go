@@ -258,7 +258,7 @@ func counts(ctx context.Context, v *walker) error {
 
 // warms reads what a gate that has lost everything is filled from.
 func warms(ctx context.Context, v *walker) error {
-	_, _, err := v.store.GatePlaces(ctx, v.product(), nil)
+	_, _, err := v.store.GatePlaces(ctx, v.product())
 	return err
 }
 
@@ -270,7 +270,7 @@ func reconciles(ctx context.Context, v *walker) error {
 	if _, err := v.store.OpenPlaces(ctx, v.product(), 0, fewRows); err != nil {
 		return err
 	}
-	_, _, err := v.store.GatePlaces(ctx, v.product(), []int64{v.somebody(), v.somebody() + growthProducts})
+	_, err := v.store.PlacesOf(ctx, v.product(), []int64{v.somebody(), v.somebody() + growthProducts})
 	return err
 }
 

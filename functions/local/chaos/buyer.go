@@ -142,7 +142,7 @@ func (v *visit) walk(ctx context.Context) string {
 		}
 		a, ok := v.ask(ctx, "register", path+"/payments/register", v.set)
 		if !ok || (a.Status != http.StatusOK && a.Status != http.StatusCreated) {
-			return v.stopped(ctx, path, b.BookingID, "register", a, ok)
+			return v.stopped(ctx, path, "register", a, ok)
 		}
 		b, _ = bookingOf(a.Body)
 		if v.after("register") {
@@ -157,7 +157,7 @@ func (v *visit) walk(ctx context.Context) string {
 			continue
 		}
 		if !ok || a.Status != http.StatusOK {
-			return v.stopped(ctx, path, b.BookingID, "approve", a, ok)
+			return v.stopped(ctx, path, "approve", a, ok)
 		}
 		break
 	}
@@ -166,7 +166,7 @@ func (v *visit) walk(ctx context.Context) string {
 	}
 	a, ok := v.ask(ctx, "complete", path+"/complete", "")
 	if !ok || a.Status != http.StatusOK {
-		return v.stopped(ctx, path, b.BookingID, "complete", a, ok)
+		return v.stopped(ctx, path, "complete", a, ok)
 	}
 	if v.after("complete") {
 		return v.leave(ctx, path, b.BookingID, "complete")
@@ -233,8 +233,8 @@ func (v *visit) leave(ctx context.Context, path string, id int64, step string) s
 	return "gave up at cancel"
 }
 
-// stopped is the end of a visit that did not get further. Half of those look at what became of it.
-func (v *visit) stopped(ctx context.Context, path string, id int64, step string, a harness.Answer, answered bool) string {
+// stopped is the end of a visit that did not get further, with a look at what became of it.
+func (v *visit) stopped(ctx context.Context, path, step string, a harness.Answer, answered bool) string {
 	if got, err := v.buyer.Get(ctx, path); err == nil {
 		v.promises.answered("look", got.Status, got.Code(), got.Body)
 		v.note(got)

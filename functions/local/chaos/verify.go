@@ -51,8 +51,8 @@ func (r *run) quiet(ctx context.Context) error {
 	}
 }
 
-// ownSQL are invariants of RELIABILITY.md as this run reads them, apart from the product's own audit: each finds a line
-// for whatever breaks it.
+// ownSQL holds the rows against the invariants (README, AuditFinds) by statements of its own, apart from the product's
+// audit: each finds a line for whatever breaks one.
 var ownSQL = map[string]string{
 	"I1": `SELECT format('product %s: total %s, remaining %s, %s CONFIRMED, adjusted %s', p.id, total_stock, remaining_stock, n, adjusted) FROM product p,
 		LATERAL (SELECT count(*) AS n FROM booking b WHERE b.product_id = p.id AND b.status = 'CONFIRMED') c,

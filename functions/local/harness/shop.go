@@ -62,18 +62,18 @@ func (s *Shop) Send(ctx context.Context, method, url, body string, headers ...st
 }
 
 // get200 makes a request whose answer must be a 200, and decodes it into v.
-func (s *Shop) get200(ctx context.Context, method, url, body string, v any) (Answer, error) {
+func (s *Shop) get200(ctx context.Context, method, url, body string, v any) error {
 	a, err := s.Send(ctx, method, url, body)
 	if err != nil {
-		return a, err
+		return err
 	}
 	if a.Status != http.StatusOK {
-		return a, fmt.Errorf("%s %s: %d %s", method, url, a.Status, a.Body)
+		return fmt.Errorf("%s %s: %d %s", method, url, a.Status, a.Body)
 	}
 	if fault := a.Header.Get("X-Amz-Function-Error"); fault != "" {
-		return a, fmt.Errorf("%s: %s", url, a.Body)
+		return fmt.Errorf("%s: %s", url, a.Body)
 	}
-	return a, json.Unmarshal(a.Body, v)
+	return json.Unmarshal(a.Body, v)
 }
 
 // Admin carries out an action of AdminFunction and decodes its result into v.
@@ -82,8 +82,7 @@ func (s *Shop) Admin(ctx context.Context, action, v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.get200(ctx, http.MethodPost, s.invoke+"/2015-03-31/functions/AdminFunction/invocations", string(payload), v)
-	return err
+	return s.get200(ctx, http.MethodPost, s.invoke+"/2015-03-31/functions/AdminFunction/invocations", string(payload), v)
 }
 
 // Product makes one that is on sale, with that price and that many units, and returns its id.
@@ -107,7 +106,7 @@ type Buyer struct {
 // Token is one with which the API takes its bearer for the user.
 func (s *Shop) Token(ctx context.Context, user int64) (string, error) {
 	var got struct{ Token string }
-	_, err := s.get200(ctx, http.MethodPost, s.api+"/dev/token", fmt.Sprintf(`{"userId":%d}`, user), &got)
+	err := s.get200(ctx, http.MethodPost, s.api+"/dev/token", fmt.Sprintf(`{"userId":%d}`, user), &got)
 	return got.Token, err
 }
 

@@ -51,10 +51,9 @@ func (c *call) copyHeaders(r response) {
 	header.Set("Content-Type", "text/plain;charset=UTF-8")
 	for name, value := range r.Headers {
 		switch strings.ToLower(name) {
-		case "content-length", "connection", "transfer-encoding", "date", "set-cookie":
-			if strings.EqualFold(name, "Set-Cookie") {
-				header.Add(name, text(value))
-			}
+		case "content-length", "connection", "transfer-encoding", "date": // the server's own
+		case "set-cookie":
+			header.Add(name, text(value))
 		default:
 			if !c.api.cors.own(name) {
 				header.Set(name, text(value))

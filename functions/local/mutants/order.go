@@ -186,7 +186,7 @@ var orderMutants = []mutant{
 		name: "reconcile-reads-before-marking",
 		why:  "the correction is made by what the database said before the marks were left",
 		edits: []edit{
-			{steps + "reconcile.go", "	if err := s.Gate.MarkUsers(ctx, productID, nonce, users); err != nil {\n		return nil, err\n	}\n	_, wanted, err := s.Store.GatePlaces(ctx, productID, users)\n	if err != nil {\n		return nil, err\n	}\n", "	_, wanted, err := s.Store.GatePlaces(ctx, productID, users)\n	if err != nil {\n		return nil, err\n	}\n	if err := s.Gate.MarkUsers(ctx, productID, nonce, users); err != nil {\n		return nil, err\n	}\n"},
+			{steps + "reconcile.go", "	if err := s.Gate.MarkUsers(ctx, productID, nonce, users); err != nil {\n		return nil, err\n	}\n	wanted, err := s.Store.PlacesOf(ctx, productID, users)\n	if err != nil {\n		return nil, err\n	}\n", "	wanted, err := s.Store.PlacesOf(ctx, productID, users)\n	if err != nil {\n		return nil, err\n	}\n	if err := s.Gate.MarkUsers(ctx, productID, nonce, users); err != nil {\n		return nil, err\n	}\n"},
 		},
 		killer: byFlow("TestReconcileSeesWhatItsSnapshotMissed"),
 	},

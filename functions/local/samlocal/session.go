@@ -186,7 +186,8 @@ func zipped(path string) (int64, error) {
 	if err == nil {
 		_, err = io.Copy(out, in)
 	}
-	return count.n, errors.Join(err, z.Close())
+	err = errors.Join(err, z.Close()) // which counts the last bytes
+	return count.n, err
 }
 
 // counter counts what is written to it.

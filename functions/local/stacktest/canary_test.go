@@ -204,11 +204,10 @@ type answers struct {
 	all []answer
 }
 
-func (l *answers) keep(a answer) answer {
+func (l *answers) keep(a answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, a)
-	return a
 }
 
 func (l *answers) each(look func(answer)) {

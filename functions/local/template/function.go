@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// truth evaluates the functions that yield true or false.
-func (r *resolver) truth(name string, arg *yaml.Node) (any, error) {
+// boolean evaluates the functions that yield true or false.
+func (r *resolver) boolean(name string, arg *yaml.Node) (any, error) {
 	if name == "Condition" {
 		return r.condition(arg.Value, arg.Line)
 	}

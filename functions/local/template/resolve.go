@@ -109,7 +109,7 @@ func (r *resolver) call(name string, arg *yaml.Node) (any, error) {
 	case "Fn::If":
 		return r.choose(arg)
 	case "Condition", "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or":
-		return r.truth(name, arg)
+		return r.boolean(name, arg)
 	case "Fn::Join", "Fn::Split", "Fn::Select":
 		return r.list(name, arg)
 	default:

@@ -16,13 +16,13 @@ type Trips struct{ Gate, Database, Gateway int }
 // Budget is what one path may take, and what it does: on open connections that know statement and script, without an
 // Idempotency-Key.
 type Budget struct {
-	Row   int // of the table of budgets; 0: the path has no row there
+	Row   int // groups the paths in what the bench prints: row 2 is told as b-2a, b-2b, …; 0: it is not told there
 	Path  string
 	May   Trips
 	Takes Trips
 }
 
-// Budgets has every path that Flow goes, in the order of the table. Who has no row there is held to what he takes.
+// Budgets has every path that Flow goes. One without a row is held to what it takes.
 var Budgets = []Budget{
 	{1, "reserve", Trips{1, 1, 0}, Trips{1, 1, 0}},
 	{2, "reserve, sold out", Trips{1, 0, 0}, Trips{1, 0, 0}},

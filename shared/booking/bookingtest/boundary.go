@@ -185,9 +185,15 @@ func (s boundStore) ProductFacts(ctx context.Context, productID int64) (booking.
 	return cross(ctx, s.b, "ProductFacts", errNoReply, func() (booking.Facts, error) { return s.Store.ProductFacts(ctx, productID) })
 }
 
-func (s boundStore) GatePlaces(ctx context.Context, productID int64, userIDs []int64) (booking.Facts, []booking.Place, error) {
+func (s boundStore) GatePlaces(ctx context.Context, productID int64) (booking.Facts, []booking.Place, error) {
 	return crossPair(ctx, s.b, "GatePlaces", errNoReply, func() (booking.Facts, []booking.Place, error) {
-		return s.Store.GatePlaces(ctx, productID, userIDs)
+		return s.Store.GatePlaces(ctx, productID)
+	})
+}
+
+func (s boundStore) PlacesOf(ctx context.Context, productID int64, userIDs []int64) ([]booking.Place, error) {
+	return cross(ctx, s.b, "PlacesOf", errNoReply, func() ([]booking.Place, error) {
+		return s.Store.PlacesOf(ctx, productID, userIDs)
 	})
 }
 

@@ -151,15 +151,20 @@ func (d *Database) ProductFacts(_ context.Context, productID int64) (booking.Fac
 	return booking.Facts{}, booking.ErrProductNotFound
 }
 
-// GatePlaces reads the facts, and the places: of all users, or of some.
-func (d *Database) GatePlaces(_ context.Context, productID int64, userIDs []int64) (booking.Facts, []booking.Place, error) {
+// GatePlaces reads the facts, and the places of all users.
+func (d *Database) GatePlaces(_ context.Context, productID int64) (booking.Facts, []booking.Place, error) {
 	defer d.begin()()
 	p := d.product(productID)
 	if p == nil {
 		return booking.Facts{}, nil, booking.ErrProductNotFound
 	}
-	places := d.places(productID, func(b *BookingRow) bool { return userIDs == nil || slices.Contains(userIDs, b.UserID) })
-	return p.facts(), places, nil
+	return p.facts(), d.places(productID, func(*BookingRow) bool { return true }), nil
+}
+
+// PlacesOf reads the places of some users.
+func (d *Database) PlacesOf(_ context.Context, productID int64, userIDs []int64) ([]booking.Place, error) {
+	defer d.begin()()
+	return d.places(productID, func(b *BookingRow) bool { return slices.Contains(userIDs, b.UserID) }), nil
 }
 
 // OpenPlaces pages through the places of all users, by booking id.

@@ -150,7 +150,7 @@ func (g *Gateway) confirm(c booking.Charge) reply {
 	if known, ok := g.recall(scope, now); ok {
 		return known
 	}
-	return g.remember(scope, now, g.charge(o, c, now))
+	return g.remember(scope, g.charge(o, c, now))
 }
 
 const (
@@ -270,7 +270,7 @@ func (g *Gateway) cancel(c booking.Charge) reply {
 	if known, ok := g.recall(scope, now); ok {
 		return known
 	}
-	return g.remember(scope, now, remembered{reply: g.giveBack(o)})
+	return g.remember(scope, remembered{reply: g.giveBack(o)})
 }
 
 func (g *Gateway) giveBack(o *order) reply {
@@ -318,7 +318,7 @@ func (g *Gateway) recall(scope string, now time.Time) (reply, bool) {
 }
 
 // remember keeps an answer that is final.
-func (g *Gateway) remember(scope string, now time.Time, r remembered) reply {
+func (g *Gateway) remember(scope string, r remembered) reply {
 	if r.status != 0 && r.status < 500 && r.status != busy.status {
 		g.answers[scope] = r
 	}

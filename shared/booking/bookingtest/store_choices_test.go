@@ -143,9 +143,12 @@ var readers = []struct {
 		return s.ProductFacts(ctx, q.product)
 	}},
 	{"GatePlaces", func(ctx context.Context, s booking.Store, q question) (any, error) {
-		facts, places, err := s.GatePlaces(ctx, q.product, q.users)
-		slices.SortFunc(places, func(a, b booking.Place) int { return cmp.Compare(a.BookingID, b.BookingID) })
-		return []any{facts, places}, err
+		facts, places, err := s.GatePlaces(ctx, q.product)
+		return []any{facts, inOrder(places)}, err
+	}},
+	{"PlacesOf", func(ctx context.Context, s booking.Store, q question) (any, error) {
+		places, err := s.PlacesOf(ctx, q.product, q.users)
+		return inOrder(places), err
 	}},
 	{"OpenPlaces", func(ctx context.Context, s booking.Store, q question) (any, error) {
 		return s.OpenPlaces(ctx, q.product, q.cursor, q.limit)
@@ -212,4 +215,10 @@ var readers = []struct {
 		}
 		return slices.Sorted(maps.Keys(named)), err
 	}},
+}
+
+// inOrder sorts what is read in any order.
+func inOrder(places []booking.Place) []booking.Place {
+	slices.SortFunc(places, func(a, b booking.Place) int { return cmp.Compare(a.BookingID, b.BookingID) })
+	return places
 }
