@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"stayhold/functions/local/sandbox"
 )
@@ -73,29 +72,4 @@ func (s *stack) scheduled(function string) func(sandbox.Result, error) {
 			s.invoked(function, r, err)
 		}
 	}
-}
-
-// withParent ends the context when the make that started this process is gone: nobody else would end it then.
-func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	if os.Getenv("MAKELEVEL") == "" {
-		return ctx, cancel
-	}
-	parent := os.Getppid()
-	go func() {
-		tick := time.NewTicker(500 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if os.Getppid() != parent {
-					cancel()
-					return
-				}
-			}
-		}
-	}()
-	return ctx, cancel
 }

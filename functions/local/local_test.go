@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"stayhold/functions/local/harness"
 	"stayhold/functions/local/httpapi"
 	"stayhold/functions/local/template"
 )
@@ -113,7 +114,7 @@ func TestTheStacksOwnEndpointIsRefused(t *testing.T) {
 }
 
 func TestAnEndpointThatNeverAnswersIsGivenUp(t *testing.T) {
-	s := &stack{settings: settings{lambda: fmt.Sprintf("http://127.0.0.1:%d", freePort(t))}}
+	s := &stack{settings: settings{lambda: fmt.Sprintf("http://127.0.0.1:%d", harness.FreePorts())}}
 	err := s.awaitEndpoint(t.Context(), 500*time.Millisecond)
 	if err == nil || !strings.HasPrefix(err.Error(), "AWS_ENDPOINT_URL_LAMBDA: "+s.lambda+" does not answer: start ") {
 		t.Errorf("%v", err)
@@ -192,7 +193,7 @@ Resources:
 	if line := refuse(t, map[string]string{"PORT": port}); !strings.Contains(line, "port "+port) || !strings.Contains(line, "is taken") {
 		t.Errorf("a taken port: %s", line)
 	}
-	free := fmt.Sprint(freePort(t))
+	free := fmt.Sprint(harness.FreePorts())
 	variables := map[string]string{"PORT": free, "DATABASE_URL": "postgres://" + taken.Addr().String() + "/d", "REDIS_URL": "redis://" + taken.Addr().String()}
 	if line := refuse(t, variables); line != "MigrateFunction did not start: no way" {
 		t.Errorf("a function that does not start: %s", line)
@@ -210,26 +211,6 @@ Resources:
 	if line := refuse(t, nil); !strings.Contains(line, fmt.Sprintf("another stack runs in d (process %d)", os.Getpid())) {
 		t.Errorf("a second stack: %s", line)
 	}
-}
-
-// freePort is the first of four ports that nobody listens on.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for port := 20000 + os.Getpid()%10000; port < 60000; port += 4 {
-		var taken error
-		for n := range 4 {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+n))
-			if err == nil {
-				err = l.Close()
-			}
-			taken = errors.Join(taken, err)
-		}
-		if taken == nil {
-			return port
-		}
-	}
-	t.Fatal("no four ports are free")
-	return 0
 }
 
 func TestMergedSaysEveryFaultOnce(t *testing.T) {
@@ -273,7 +254,7 @@ func TestOutput(t *testing.T) {
 
 func TestWithoutMakeNobodyIsWatched(t *testing.T) {
 	t.Setenv("MAKELEVEL", "")
-	ctx, cancel := withParent(t.Context())
+	ctx, cancel := harness.WithParent(t.Context())
 	if ctx.Err() != nil {
 		t.Error("it ended at once")
 	}

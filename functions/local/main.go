@@ -19,6 +19,8 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"stayhold/functions/local/harness"
 )
 
 func main() {
@@ -45,7 +47,7 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	ctx, orphaned := withParent(ctx)
+	ctx, orphaned := harness.WithParent(ctx)
 	defer orphaned()
 	if os.Getenv("GOMAXPROCS") == "" {
 		// Functions and servers need the other half of the processors, and what is handed from thread to thread costs

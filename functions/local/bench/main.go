@@ -19,6 +19,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"stayhold/functions/local/harness"
 )
 
 func main() {
@@ -45,7 +47,7 @@ func start(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	ctx, orphaned := withParent(ctx)
+	ctx, orphaned := harness.WithParent(ctx)
 	defer orphaned()
 	if err := run(ctx, c); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: "+strings.ReplaceAll(err.Error(), "\n", "; "))

@@ -174,28 +174,3 @@ func (c config) scaled(length time.Duration) time.Duration {
 
 // say prints a line of progress. A terminal that is gone is no reason to stop.
 func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format+"\n", args...) }
-
-// withParent ends the context when the make that started this process is gone: nobody else would end it then.
-func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	if os.Getenv("MAKELEVEL") == "" {
-		return ctx, cancel
-	}
-	parent := os.Getppid()
-	go func() {
-		tick := time.NewTicker(500 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if os.Getppid() != parent {
-					cancel()
-					return
-				}
-			}
-		}
-	}()
-	return ctx, cancel
-}

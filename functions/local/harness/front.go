@@ -74,7 +74,7 @@ func Open(ctx context.Context, o Options) (*Front, error) {
 	}
 	port := o.Port
 	if port == 0 {
-		port = freePorts()
+		port = FreePorts()
 	}
 	at := func(n int) string { return fmt.Sprintf("http://127.0.0.1:%d", port+n) }
 	f := &Front{
@@ -166,8 +166,8 @@ func (f *Front) Stop() {
 	}
 }
 
-// freePorts returns the first of four ports in a row that nobody listens on, below those that the system gives away.
-func freePorts() int {
+// FreePorts returns the first of four ports in a row that nobody listens on, below those that the system gives away.
+func FreePorts() int {
 next:
 	for {
 		first := 11000 + rand.IntN(19000)

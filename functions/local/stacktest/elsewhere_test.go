@@ -25,9 +25,9 @@ func TestFunctionsElsewhere(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		second = "127.0.0.1" // the only address of its kind
 	}
-	elsewherePort := freePorts()
+	elsewherePort := harness.FreePorts()
 	vars := []string{
-		fmt.Sprintf("PORT=%d", freePorts()), fmt.Sprintf("AWS_ENDPOINT_URL_LAMBDA=http://127.0.0.1:%d", elsewherePort+1),
+		fmt.Sprintf("PORT=%d", harness.FreePorts()), fmt.Sprintf("AWS_ENDPOINT_URL_LAMBDA=http://127.0.0.1:%d", elsewherePort+1),
 		"SWEEP_INTERVAL=500ms",
 	}
 	if second != "127.0.0.1" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"stayhold/functions/local/harness"
 	"stayhold/shared/hold/holdtest"
 	"stayhold/shared/postgres/postgrestest"
 	"stayhold/shared/servertest"
@@ -56,7 +57,7 @@ func TestSellsOverTLS(t *testing.T) {
 		}
 	}
 
-	strange, err := begin(ownDir(t), append(vars(gate, gate), fmt.Sprintf("PORT=%d", freePorts()))...)
+	strange, err := begin(ownDir(t), append(vars(gate, gate), fmt.Sprintf("PORT=%d", harness.FreePorts()))...)
 	if err != nil {
 		t.Fatal(err)
 	}

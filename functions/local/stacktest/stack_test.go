@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stayhold/functions/local/harness"
 )
 
 const (
@@ -82,7 +83,7 @@ func launch(dir string, vars ...string) (*stack, error) {
 }
 
 func start(dir string, vars ...string) (*stack, error) {
-	s, err := begin(dir, append([]string{fmt.Sprintf("PORT=%d", freePorts())}, vars...)...)
+	s, err := begin(dir, append([]string{fmt.Sprintf("PORT=%d", harness.FreePorts())}, vars...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -211,15 +212,6 @@ func portsFree(port int) error {
 		taken = append(taken, l.Close())
 	}
 	return errors.Join(taken...)
-}
-
-// freePorts returns the first of four ports in a row that nobody listens on, below those that the system gives away.
-func freePorts() int {
-	for {
-		if port := 11000 + rand.IntN(19000); portsFree(port) == nil {
-			return port
-		}
-	}
 }
 
 // eventually waits until check returns nil, and fails with its last word when that takes too long.

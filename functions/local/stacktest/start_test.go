@@ -59,7 +59,7 @@ func TestBadStarts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			if !strings.HasPrefix(c.vars[0], "PORT=") {
-				c.vars = append(c.vars, fmt.Sprintf("PORT=%d", freePorts()))
+				c.vars = append(c.vars, fmt.Sprintf("PORT=%d", harness.FreePorts()))
 			}
 			s, err := begin(ownDir(t), c.vars...)
 			if err != nil {
@@ -140,7 +140,7 @@ func TestStopAndStartAgain(t *testing.T) {
 	held := open.held(t, 1)
 
 	// A second stack on the same folder is refused, and does the first no harm.
-	second, err := begin(dir, fmt.Sprintf("PORT=%d", freePorts()))
+	second, err := begin(dir, fmt.Sprintf("PORT=%d", harness.FreePorts()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestStopAndStartAgain(t *testing.T) {
 // Ctrl-C in the middle of the start stops that, too.
 func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
-	s, err := begin(ownDir(t), fmt.Sprintf("PORT=%d", freePorts()))
+	s, err := begin(ownDir(t), fmt.Sprintf("PORT=%d", harness.FreePorts()))
 	if err != nil {
 		t.Fatal(err)
 	}
