@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -44,6 +45,7 @@ func main() {
 		Grace:     cfg.SweepGrace,
 		Batch:     100,
 		Reserve:   cfg.GatewayTimeout,
+		First:     rand.IntN,
 	}
 	lambda.Start(edge.Sweep(step.Run, db.Outstanding))
 }

@@ -58,6 +58,14 @@ func (e *Edge) Admin(ops Operations) lambda.Handler {
 	})
 }
 
+// unless leaves to the log what an action was done in spite of.
+func (c *call) unless(inSpite, err error) error {
+	if errors.Is(err, inSpite) {
+		c.deferred, err = err, nil
+	}
+	return err
+}
+
 func decodeAction(c *call, payload []byte) (func(context.Context, Operations, *call) (any, error), error) {
 	if len(payload) > maxBody {
 		return nil, booking.ErrPayloadTooLarge
@@ -89,9 +97,9 @@ func putProduct(f *faults, v *value) func(context.Context, Operations, *call) (a
 	if product := f.open(v, "action", "product").member("product", isObject); product != nil {
 		draft = f.draft(product)
 	}
-	return func(ctx context.Context, ops Operations, _ *call) (any, error) {
+	return func(ctx context.Context, ops Operations, c *call) (any, error) {
 		id, err := ops.PutProduct(ctx, draft)
-		return map[string]int64{"productId": id}, err
+		return map[string]int64{"productId": id}, c.unless(booking.ErrGateBehind, err)
 	}
 }
 
@@ -135,13 +143,13 @@ func adjustStock(f *faults, v *value) func(context.Context, Operations, *call) (
 	if given := m.optional("delta"); given != nil && given.kind == isNumber && delta == 0 {
 		m.refuse("delta", outOfRange)
 	}
-	return func(ctx context.Context, ops Operations, _ *call) (any, error) {
+	return func(ctx context.Context, ops Operations, c *call) (any, error) {
 		stock, err := ops.AdjustStock(ctx, productID, delta, reason)
 		return struct {
 			ProductID int64 `json:"productId"`
 			Total     int64 `json:"totalStock"`
 			Remaining int64 `json:"remainingStock"`
-		}{productID, stock.Total, stock.Remaining}, err
+		}{productID, stock.Total, stock.Remaining}, c.unless(booking.ErrGateBehind, err)
 	}
 }
 
@@ -164,6 +172,7 @@ func cancelBooking(f *faults, v *value) func(context.Context, Operations, *call)
 	return func(ctx context.Context, ops Operations, c *call) (any, error) {
 		c.bookingID = bookingID
 		result, err := ops.CancelBooking(ctx, bookingID, reason)
+		c.deferred = result.Deferred
 		return renderBooking(result.Booking), err
 	}
 }
@@ -184,9 +193,7 @@ func audit(f *faults, v *value) func(context.Context, Operations, *call) (any, e
 	productID := f.open(v, "action", "productId").optionalID("productId")
 	return func(ctx context.Context, ops Operations, c *call) (any, error) {
 		breaches, err := ops.Audit(ctx, productID)
-		if errors.Is(err, booking.ErrNoLedger) {
-			c.deferred, err = err, nil // the rest of the audit stands; the log says what is not in it
-		}
+		err = c.unless(booking.ErrNoLedger, err) // without it the rest of the audit stands
 		list := make([]breachJSON, len(breaches))
 		for i, b := range breaches {
 			list[i] = breachJSON{b.Invariant, b.Detail, append([]int64{}, b.BookingIDs...)}

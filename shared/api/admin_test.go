@@ -20,6 +20,7 @@ import (
 type operator struct {
 	did   string
 	err   error
+	left  error // after the commit
 	draft booking.ProductDraft
 	story booking.BookingStory
 }
@@ -44,7 +45,7 @@ func (o *operator) GrantPoints(_ context.Context, id int64, amount decimal.Decim
 
 func (o *operator) CancelBooking(_ context.Context, id int64, reason string) (booking.Result, error) {
 	o.note("cancel %d %s", id, reason)
-	return booking.Result{Booking: sample()}, o.err
+	return booking.Result{Booking: sample(), Deferred: o.left}, o.err
 }
 
 func (o *operator) Explain(_ context.Context, id int64) (booking.BookingStory, error) {
@@ -198,6 +199,26 @@ func TestAuditWithoutALedgerIsAnAuditStill(t *testing.T) {
 	out, err := b.Admin(&operator{err: fault}).Invoke(context.Background(), []byte(`{"action":"audit"}`))
 	if err != nil || !strings.Contains(string(out), `"invariant":"I1"`) || !strings.Contains(b.log.String(), fault.Error()) {
 		t.Errorf("%s %v\n%s", out, err, b.log)
+	}
+}
+
+// What is committed is answered, and what is still to come of it is in the log.
+func TestAnActionThatLeavesSomethingIsDoneStill(t *testing.T) {
+	behind := fmt.Errorf("%w: %w", booking.ErrGateBehind, booking.ErrUnavailable)
+	for payload, want := range map[string]string{
+		`{"action":"adjust-stock","productId":3,"delta":1,"reason":"found"}`: `{"productId":3,"totalStock":10,"remainingStock":7}`,
+		edited("", ""): `{"productId":3}`,
+	} {
+		b := newBench()
+		out, err := b.Admin(&operator{err: behind}).Invoke(context.Background(), []byte(payload))
+		if err != nil || string(out) != want || !strings.Contains(b.log.String(), `"deferred":"`+behind.Error()) {
+			t.Errorf("%s: %s %v\n%s", payload, out, err, b.log)
+		}
+	}
+	b := newBench()
+	_, err := b.Admin(&operator{left: booking.ErrUnavailable}).Invoke(context.Background(), []byte(`{"action":"cancel","bookingId":12,"reason":"closed"}`))
+	if err != nil || !strings.Contains(b.log.String(), `"deferred":"DEPENDENCY_UNAVAILABLE`) {
+		t.Errorf("cancelled: %v\n%s", err, b.log)
 	}
 }
 

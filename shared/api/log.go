@@ -88,8 +88,9 @@ func oneLine(text string) string {
 }
 
 // isRequestID says that an event's id is one that API Gateway may have made, whose own
-// are some times shorter than the limit: it goes into log and answer.
+// are some times shorter than the limit, which is the column's: it goes into log, answer
+// and, with a key, the database.
 func isRequestID(id string) bool {
 	strange := func(r rune) bool { return r <= ' ' || r > '~' }
-	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, strange)
+	return id != "" && len(id) <= 100 && !strings.ContainsFunc(id, strange)
 }

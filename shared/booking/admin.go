@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -29,10 +30,17 @@ func StrayLimit(holdTTL, window, grace time.Duration) time.Duration {
 	return holdTTL + window + grace + time.Minute
 }
 
+// ErrGateBehind says that a change is committed and that the gate does not know of it:
+// the next sweep, or reconcile, tells it. What comes with it is valid.
+var ErrGateBehind = errors.New("the gate does not know of it yet")
+
 // PutProduct inserts a product, or changes one but for its stock, and tells the gate.
-// It returns the product's id.
+// It returns the product's id. ErrProductNotFound, ErrGateBehind.
 func (a Admin) PutProduct(ctx context.Context, d ProductDraft) (int64, error) {
 	id, err := a.Store.PutProduct(ctx, d)
+	if err != nil && d.ID == 0 {
+		return 0, unrepeatable(err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -40,30 +48,45 @@ func (a Admin) PutProduct(ctx context.Context, d ProductDraft) (int64, error) {
 }
 
 // AdjustStock moves total and remaining stock by a delta that is not 0, and tells the
-// gate.
+// gate. ErrProductNotFound, ErrInvalidState when less than what is confirmed would
+// remain, ErrGateBehind.
 func (a Admin) AdjustStock(ctx context.Context, productID, delta int64, reason string) (Stock, error) {
 	stock, err := a.Store.AdjustStock(ctx, productID, delta, reason)
 	if err != nil {
-		return stock, err
+		return stock, unrepeatable(err)
 	}
 	return stock, a.publish(ctx, productID)
 }
 
-// publish brings the product's facts to the gate. A cold gate takes none: its warming
-// reads them.
+// publish brings the product's facts to the gate, or says that it is behind. A cold gate
+// takes none: its warming reads them.
 func (a Admin) publish(ctx context.Context, productID int64) error {
 	facts, err := a.Store.ProductFacts(ctx, productID)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = a.Gate.PutFacts(ctx, facts)
 	}
-	_, err = a.Gate.PutFacts(ctx, facts)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrGateBehind, err)
+	}
+	return nil
+}
+
+// unrepeatable is the error of an action that bears no key, and that a repeat would carry
+// out once more.
+func unrepeatable(err error) error {
+	if told, ok := errors.AsType[*Error](err); ok && told.Is(ErrCommitResultUnknown) {
+		look := *told
+		look.Detail = "It is not known whether this happened. See whether it did before you repeat it."
+		return &look
+	}
 	return err
 }
 
 // GrantPoints moves a user's balance by a signed amount that is not 0, and returns
 // the balance.
 func (a Admin) GrantPoints(ctx context.Context, userID int64, amount decimal.Decimal, reason string) (decimal.Decimal, error) {
-	return a.Store.GrantPoints(ctx, userID, amount, reason)
+	balance, err := a.Store.GrantPoints(ctx, userID, amount, reason)
+	return balance, unrepeatable(err)
 }
 
 // CancelBooking ends anybody's booking, after check-in too.

@@ -47,7 +47,8 @@ func callTime(gatewayTimeout time.Duration) time.Duration {
 func lease(gatewayTimeout time.Duration) time.Duration { return 2 * callTime(gatewayTimeout) }
 
 // Run answers with the booking: PAYMENT_PENDING when charged, Pending when the
-// gateway's answer is not known. Errors: those of BeginApproval and EndApproval.
+// gateway's answer is not known. Errors: those of BeginApproval and EndApproval, and
+// ErrCommitResultUnknown where the gateway was asked and its answer cannot be recorded.
 func (s Approve) Run(ctx context.Context, cmd ApproveCommand) (Result, error) {
 	began := s.Clock.Now()
 	in, result, err := s.Store.BeginApproval(ctx, ApprovalRequest{
@@ -60,6 +61,9 @@ func (s Approve) Run(ctx context.Context, cmd ApproveCommand) (Result, error) {
 	}
 	found := s.find(ctx, began, *in)
 	result, err = s.Store.EndApproval(ctx, *in, found)
+	if errors.Is(err, ErrUnavailable) && found.Code != FoundNotSent && found.Code != FoundHoldLost {
+		err = ErrCommitResultUnknown.Because(err) // the repeat looks up what became of it
+	}
 	result.Deferred = errors.Join(found.Cause, finish(ctx, s.Gate, s.Queue, s.Store, result))
 	return result, err
 }

@@ -21,7 +21,8 @@ type Outstanding struct {
 type turn struct {
 	report *SweepReport
 	until  time.Time // no further row is begun after it; zero: whenever
-	more   bool      // a whole batch was found, and something of it was done
+	cut    bool      // it ended before its rows did
+	more   bool      // something was done, and there is more of it
 }
 
 // turn shares the time that is left among so many kinds of work.
@@ -36,7 +37,8 @@ func (s Sweep) turn(ctx context.Context, report *SweepReport, among int) *turn {
 // left says whether another row may be begun.
 func (t *turn) left() bool { return t.until.IsZero() || time.Now().Before(t.until) }
 
-func (t *turn) full(found, batch, done int) { t.more = found >= batch && done > 0 }
+// full says what a whole batch, or one that was cut, means: that there is more.
+func (t *turn) full(found, batch, done int) { t.more = (found >= batch || t.cut) && done > 0 }
 
 // timeLeft says whether another row of any kind may be begun.
 func (s Sweep) timeLeft(ctx context.Context) bool {
@@ -50,6 +52,7 @@ func (s Sweep) each(ctx context.Context, t *turn, what string, ids []int64, run 
 	var faults []error
 	for _, id := range ids {
 		if ctx.Err() != nil || !t.left() {
+			t.cut = true
 			break
 		}
 		switch err := run(id); {

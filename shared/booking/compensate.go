@@ -68,8 +68,10 @@ func (s Compensate) refundAll(ctx context.Context, bookingID int64) error {
 }
 
 // Refund claims one due cancel row, calls the gateway under the row's own key, and
-// records what it answered. ErrNothingDue: there was none. ErrLeftToSweep: the money is
-// not back yet; with ErrRefundStuck, for long.
+// records what it answered. Where that has failed for long, it looks up whether the money
+// is back all the same: a key may be answered for ever as it was first, and somebody has
+// given it back by hand. ErrNothingDue: there was none. ErrLeftToSweep: the money is not
+// back yet; with ErrRefundStuck, for long.
 func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
 	in, err := s.Store.ClaimRefund(ctx, bookingID, newToken(), lease(s.GatewayTimeout))
 	if err != nil {
@@ -77,6 +79,12 @@ func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
 	}
 	answer := s.Gateway.Cancel(ctx, in.Charge, "booking ended")
 	back := answer.Verdict == VerdictReturned
+	if in.Stuck && !back {
+		seen := s.Gateway.Lookup(ctx, in.Charge)
+		if back = seen.Verdict == VerdictReturned; back {
+			answer = seen
+		}
+	}
 	if err := s.Store.EndRefund(ctx, in, back, answer.Reference); err != nil || back {
 		return err
 	}

@@ -16,12 +16,20 @@ type afterRead struct {
 }
 
 func (s afterRead) GatePlaces(ctx context.Context, product int64) (booking.Facts, []booking.Place, error) {
-	facts, places, err := s.Store.GatePlaces(ctx, product)
+	defer s.once()
+	return s.Store.GatePlaces(ctx, product)
+}
+
+func (s afterRead) PlacesOf(ctx context.Context, product int64, users []int64) ([]booking.Place, error) {
+	defer s.once()
+	return s.Store.PlacesOf(ctx, product, users)
+}
+
+func (s afterRead) once() {
 	if !*s.done {
 		*s.done = true
 		s.read()
 	}
-	return facts, places, err
 }
 
 // snapshotThenCancel gives the steps a store whose first reading of a product is out

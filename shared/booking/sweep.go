@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -17,9 +18,10 @@ type Sweep struct {
 	Compensate
 	Queue     Queue
 	Reconcile Reconcile
-	Grace     time.Duration // SWEEP_GRACE
-	Batch     int           // rows of each kind in one round
-	Reserve   time.Duration // what must be left of the context's deadline to begin another row
+	Grace     time.Duration   // SWEEP_GRACE
+	Batch     int             // rows of each kind in one round
+	Reserve   time.Duration   // what must be left of the context's deadline to begin another row
+	First     func(n int) int // which of n products is looked at first; nil: the first of them
 }
 
 // SweepReport counts what one run did, by kind.
@@ -33,8 +35,9 @@ type SweepReport struct {
 	Unfinished bool     `json:"unfinished"` // the time was up before the work was
 	Faults     []string `json:"faults"`
 
-	looked  bool // every product has been reconciled
-	cleared bool // what has expired has had its share of the time
+	products []int64 // those that are not looked at yet
+	listed   bool    // all were there once
+	cleared  bool    // what has expired has had its share of the time
 }
 
 // unsentAge is how old an outbox row must be before the sweep takes it for forgotten.
@@ -119,30 +122,51 @@ func (s Sweep) settle(ctx context.Context, t *turn, due func(context.Context, in
 	return err
 }
 
-// reconcile looks at every product once in a run.
+// reconcile looks at every product once in a run, turn by turn. A run that has no time for
+// all of them begins elsewhere than the one before.
 func (s Sweep) reconcile(ctx context.Context, t *turn) error {
-	if t.report.looked {
-		return nil
-	}
-	var faults []error
-	for after := int64(0); t.left(); {
-		ids, err := s.Store.OnSale(ctx, after, s.Batch)
-		if err != nil || len(ids) == 0 {
-			t.report.looked = err == nil
-			return errors.Join(append(faults, err)...)
-		}
-		done, err := s.each(ctx, t, "reconcile product", ids, func(id int64) error {
-			r, err := s.Reconcile.Run(ctx, id)
-			if err == nil && !r.changed() {
-				return ErrNothingDue
-			}
+	if !t.report.listed {
+		if err := s.list(ctx, t.report); err != nil {
 			return err
-		})
-		t.report.Reconciled += done
-		faults = append(faults, err)
-		after = ids[len(ids)-1]
+		}
 	}
-	return errors.Join(faults...)
+	looked := 0
+	done, err := s.each(ctx, t, "reconcile product", t.report.products, func(id int64) error {
+		looked++
+		r, err := s.Reconcile.Run(ctx, id)
+		if err == nil && !r.changed() {
+			return ErrNothingDue
+		}
+		return err
+	})
+	t.report.Reconciled += done
+	t.report.products = t.report.products[looked:]
+	t.more = len(t.report.products) > 0 && looked > 0
+	return err
+}
+
+// listPage is how many ids of products are read at once.
+const listPage = 1000
+
+// list notes the products that are to be looked at.
+func (s Sweep) list(ctx context.Context, report *SweepReport) error {
+	var all []int64
+	for after := int64(0); ; after = all[len(all)-1] {
+		page, err := s.Store.OnSale(ctx, after, listPage)
+		if err != nil {
+			return err
+		}
+		all = append(all, page...)
+		if len(page) < listPage {
+			break
+		}
+	}
+	first := 0
+	if s.First != nil && len(all) > 0 {
+		first = s.First(len(all))
+	}
+	report.products, report.listed = slices.Concat(all[first:], all[:first]), true
+	return nil
 }
 
 // purge goes on for its share of the time in the first round: a gateway that hangs may leave

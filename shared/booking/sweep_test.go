@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -193,4 +194,90 @@ func TestRegisterBesideTheSweep(t *testing.T) {
 		}
 	}
 	w.wantSound()
+}
+
+// slowGate takes its time over each product.
+type slowGate struct {
+	booking.Gate
+	takes  time.Duration
+	looked []int64
+}
+
+func (s *slowGate) Occupancies(ctx context.Context, products ...int64) ([]booking.Occupancy, error) {
+	time.Sleep(s.takes)
+	s.looked = append(s.looked, products...)
+	return s.Gate.Occupancies(ctx, products...)
+}
+
+// slowGateway takes its time over each refund.
+type slowGateway struct {
+	booking.Gateway
+	takes time.Duration
+}
+
+func (s slowGateway) Cancel(ctx context.Context, c booking.Charge, reason string) booking.Answer {
+	time.Sleep(s.takes)
+	return s.Gateway.Cancel(ctx, c, reason)
+}
+
+// TestASweepGoesOnWhileItHasTime gives it more products, and more refunds, than its first round has
+// time for.
+func TestASweepGoesOnWhileItHasTime(t *testing.T) {
+	t.Run("products", func(t *testing.T) {
+		w := newWorld(t)
+		for range 20 {
+			w.product(1)
+		}
+		step, gate := w.sweepStep(), &slowGate{Gate: w.gate, takes: 40 * time.Millisecond}
+		step.Reconcile.Gate = gate
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		report, err := step.Run(ctx)
+		if err != nil || report.Unfinished || len(gate.looked) != 20 {
+			t.Errorf("swept: %+v %v, %d looks at 20 products", report, err, len(gate.looked))
+		}
+	})
+	t.Run("refunds", func(t *testing.T) {
+		w := newWorld(t)
+		product := w.product(8)
+		for user := int64(1); user <= 8; user++ {
+			b := w.register(w.reserve(user, product), card("100000"))
+			if _, err := w.approve(b, "ok-"+b.HoldToken); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.cancel(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		step := w.sweepStep()
+		step.Gateway = slowGateway{w.gateway, 300 * time.Millisecond}
+		ctx, cancel := context.WithTimeout(t.Context(), 4200*time.Millisecond)
+		defer cancel()
+		if report, err := step.Run(ctx); err != nil || report.Unfinished || report.Settled != 8 {
+			t.Errorf("swept: %+v %v", report, err)
+		}
+		w.wantNet("0.00")
+	})
+}
+
+// TestNoProductIsAlwaysTheLast has sweeps that never come to the end begin elsewhere each time.
+func TestNoProductIsAlwaysTheLast(t *testing.T) {
+	w := newWorld(t)
+	ids := []int64{w.product(1), w.product(1), w.product(1)}
+	for first := range ids {
+		step, gate := w.sweepStep(), &slowGate{Gate: w.gate}
+		step.Reconcile.Gate = gate
+		step.First = func(n int) int {
+			if n != len(ids) {
+				t.Errorf("one of %d", n)
+			}
+			return first
+		}
+		if _, err := step.Run(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if want := append(ids[first:len(ids):len(ids)], ids[:first]...); !slices.Equal(gate.looked, want) {
+			t.Errorf("looked at %v, want %v", gate.looked, want)
+		}
+	}
 }
