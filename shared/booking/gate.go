@@ -91,7 +91,8 @@ type Correction struct {
 // Each call on a user's place also deletes that user's reconcile mark, even when it
 // does nothing else; on a cold gate Ensure, Confirm and Release delete the warm mark.
 type Gate interface {
-	// Place admits the user and holds one unit for ttl, or says why not.
+	// Place admits the user and holds one unit for ttl, or says why not. Where the unit
+	// may be held all the same, the error is ErrCommitResultUnknown.
 	Place(ctx context.Context, h Hold, ttl time.Duration) (Placement, error)
 	// Ensure makes the hold last at least until the deadline (it never gets shorter),
 	// taking a free unit again if it has lapsed.

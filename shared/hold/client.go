@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -111,6 +112,7 @@ func newClient(t target, ca *x509.CertPool, timeout time.Duration) redis.Univers
 		// Without a ServerName each node's own name is verified.
 		secure = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca}
 	}
+	dialer := reaching(redis.NewDialer(&redis.Options{DialTimeout: timeout, TLSConfig: secure}))
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	if t.cluster {
 		return redis.NewClusterClient(&redis.ClusterOptions{
@@ -129,6 +131,7 @@ func newClient(t target, ca *x509.CertPool, timeout time.Duration) redis.Univers
 			PipelinePoolSize:         -1,
 			ConnMaxIdleTime:          idleLimit,
 			TLSConfig:                secure,
+			Dialer:                   dialer,
 			DisableIdentity:          true,
 			DisableRoutingPolicies:   true, // else it asks for the table of commands
 			MaintNotificationsConfig: quiet,
@@ -151,7 +154,34 @@ func newClient(t target, ca *x509.CertPool, timeout time.Duration) redis.Univers
 		PipelinePoolSize:         -1,
 		ConnMaxIdleTime:          idleLimit,
 		TLSConfig:                secure,
+		Dialer:                   dialer,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: quiet,
 	})
+}
+
+// unreached is the failure of a call that has not left.
+type unreached struct{ error }
+
+func (u unreached) Unwrap() error { return u.error }
+
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// reaching tells a dial that failed from a call that did.
+func reaching(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, unreached{err}
+		}
+		return conn, nil
+	}
+}
+
+// unheard says that a call may have been carried out: it has left, and Redis has not said
+// no.
+func unheard(err error) bool {
+	var no redis.Error
+	var away unreached
+	return !errors.As(err, &no) && !errors.As(err, &away) && !errors.Is(err, redis.ErrPoolTimeout)
 }

@@ -5,8 +5,9 @@
 // after a lost reply, on a single server or on a cluster, and only an answer that
 // proves that nothing ran (NOSCRIPT, TRYAGAIN, a redirection) leads to another send. Time is
 // Redis's own. What is free is counted from the holds inside the script and never
-// kept. No answer is ever guessed: any failure is booking.ErrUnavailable, and nobody
-// is admitted without the gate.
+// kept. No answer is ever guessed: any failure is booking.ErrUnavailable (of Place, where
+// the unit may be held all the same, booking.ErrCommitResultUnknown), and nobody is
+// admitted without the gate.
 //
 // A call that fails half way either ran whole or not at all, and the caller does not
 // know which. Each may be repeated with the same token or nonce: a second run leaves
@@ -128,6 +129,6 @@ func (g *Gate) await(ctx context.Context) error {
 	case <-g.opened:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return unreached{ctx.Err()}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Place admits the user and holds one unit for ttl (whole milliseconds), or says why
 // not. Run twice, the second run finds the first one's hold: DUPLICATE with the same
-// token.
+// token. ErrCommitResultUnknown: the unit may be held; ErrUnavailable: it is not.
 func (g *Gate) Place(ctx context.Context, h booking.Hold, ttl time.Duration) (booking.Placement, error) {
 	k := keysOf(g.prefix, h.ProductID)
 	r, err := g.run(ctx, invocation{
@@ -18,7 +18,10 @@ func (g *Gate) Place(ctx context.Context, h booking.Hold, ttl time.Duration) (bo
 		keys:   []string{k.product, k.holds, k.tokens, k.marks, k.bookings},
 		args:   []string{decimal(h.UserID), h.Token, decimal(ttl.Milliseconds())},
 	})
-	if err != nil {
+	switch {
+	case err != nil && unheard(err):
+		return booking.Placement{}, booking.ErrCommitResultUnknown.Because(err) // the unit may be held
+	case err != nil:
 		return booking.Placement{}, err
 	}
 	values := r.list(1)
