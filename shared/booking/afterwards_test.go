@@ -3,6 +3,7 @@ package booking_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,5 +140,26 @@ func TestARefundByHandIsSeen(t *testing.T) {
 	w.sweep()
 	w.wantStatus(b, booking.Cancelled, booking.PaymentCancelled)
 	w.wantNet("0.00")
+	w.wantSound()
+}
+
+// TestTheTimelineTellsEachChangeOfState goes forth and back with points, which no gateway tells of.
+func TestTheTimelineTellsEachChangeOfState(t *testing.T) {
+	w := newWorld(t)
+	w.grant(7, "100000")
+	b := w.register(w.reserve(7, w.product(1)), points("100000"))
+	w.register(b, card("100000"))
+	w.register(b, points("100000"))
+	if _, err := w.complete(b); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, e := range w.read(b).Timeline {
+		told = append(told, e.Event)
+	}
+	want := []string{"HELD", "REGISTERED", "PAYMENT_PENDING", "REGISTERED", "INIT", "REGISTERED", "PAYMENT_PENDING", "POINTS_DEBITED", "CONFIRMED"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
 	w.wantSound()
 }

@@ -74,7 +74,7 @@ FROM booking b JOIN (
         max(id) AS moved, max(id) FILTER (WHERE event <> 'CANCELLED') AS moved_on, bool_or(event = 'CANCELLED') AS cancelled
     FROM booking_event
     WHERE booking_id = ANY($1) AND event IN ('HELD', 'HOLD_EXTENDED', 'REGISTERED', 'CHARGE_REQUESTED', 'POINTS_DEBITED',
-        'PAYMENT_PENDING', 'CONFIRMED', 'FAILED', 'CANCELLED')
+        'INIT', 'PAYMENT_PENDING', 'CONFIRMED', 'FAILED', 'CANCELLED')
     GROUP BY booking_id) t ON t.booking_id = b.id
 WHERE b.id = ANY($1) AND (t.moved > t.ended OR t.moved_on > t.sold
     OR b.status <> CASE WHEN t.cancelled THEN 'CANCELLED' WHEN t.ended IS NOT NULL THEN 'FAILED' WHEN t.sold IS NOT NULL THEN 'CONFIRMED' ELSE b.status END)`},

@@ -89,7 +89,7 @@ var gateMutants = []mutant{
 	{
 		name:   "gate-ignores-deadlines",
 		why:    "a server that hangs keeps the call long after its deadline",
-		edits:  []edit{{gate + "client.go", "		PoolTimeout:              timeout,\n		ContextTimeoutEnabled:    true,\n		PoolSize:                 2,\n		PipelinePoolSize:         -1,\n		ConnMaxIdleTime:          idleLimit,\n		TLSConfig:                secure,\n		DisableIdentity:          true,\n		MaintNotificationsConfig:", "		PoolTimeout:              timeout,\n		PoolSize:                 2,\n		PipelinePoolSize:         -1,\n		ConnMaxIdleTime:          idleLimit,\n		TLSConfig:                secure,\n		DisableIdentity:          true,\n		MaintNotificationsConfig:"}},
+		edits:  []edit{{gate + "client.go", "		PoolTimeout:              timeout,\n		ContextTimeoutEnabled:    true,\n		PoolSize:                 2,\n		PipelinePoolSize:         -1,\n		ConnMaxIdleTime:          idleLimit,\n		TLSConfig:                secure,\n		Dialer:                   dialer,\n		DisableIdentity:          true,\n		MaintNotificationsConfig:", "		PoolTimeout:              timeout,\n		PoolSize:                 2,\n		PipelinePoolSize:         -1,\n		ConnMaxIdleTime:          idleLimit,\n		TLSConfig:                secure,\n		Dialer:                   dialer,\n		DisableIdentity:          true,\n		MaintNotificationsConfig:"}},
 		killer: byGate("TestDeadlineBeatsTheTimeout"),
 	},
 }

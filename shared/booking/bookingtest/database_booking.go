@@ -126,10 +126,14 @@ func (d *Database) Register(_ context.Context, r booking.Registration) (booking.
 		return booking.Result{}, booking.ErrInternal
 	}
 	d.replace(b, set)
-	b.Status, b.UpdatedAt = booking.Init, d.moment
+	becomes := booking.Init
 	if points.Equal(b.TotalAmount) {
-		b.Status = booking.PaymentPending
+		becomes = booking.PaymentPending
 	}
+	if becomes != b.Status {
+		d.note(b.ID, string(becomes), "")
+	}
+	b.Status, b.UpdatedAt = becomes, d.moment
 	return d.remember(r.Key, booking.Result{Booking: d.view(b), Created: true}, nil)
 }
 

@@ -66,7 +66,7 @@ END $$;
 CREATE OR REPLACE FUNCTION register_payments(
     p_user bigint, p_booking bigint, p_methods text[], p_amounts text[], p_key text[]
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE b booking; charge payment; parts text[]; asked record;
+DECLARE b booking; becomes text; charge payment; parts text[]; asked record;
 BEGIN
     SELECT * INTO b FROM booking WHERE id = p_booking AND user_id = p_user FOR UPDATE;
     IF NOT FOUND THEN
@@ -111,9 +111,11 @@ BEGIN
     INSERT INTO booking_event (booking_id, event, detail)
     SELECT b.id, 'REGISTERED', format('%s %s', m, a::numeric(15,2))
     FROM unnest(p_methods, p_amounts) WITH ORDINALITY AS s(m, a, i) ORDER BY i;
-    UPDATE booking SET updated_at = now(),
-        status = CASE WHEN asked.points = b.total_amount THEN 'PAYMENT_PENDING' ELSE 'INIT' END
-    WHERE id = b.id AND status = b.status;
+    becomes := CASE WHEN asked.points = b.total_amount THEN 'PAYMENT_PENDING' ELSE 'INIT' END;
+    UPDATE booking SET updated_at = now(), status = becomes WHERE id = b.id AND status = b.status;
+    IF becomes <> b.status THEN
+        PERFORM note(b.id, becomes);
+    END IF;
     RETURN remember(p_key, outcome(b.id) || '{"created": true}');
 END $$;
 
