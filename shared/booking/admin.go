@@ -75,9 +75,7 @@ func (a Admin) publish(ctx context.Context, productID int64) error {
 // out once more.
 func unrepeatable(err error) error {
 	if told, ok := errors.AsType[*Error](err); ok && told.Is(ErrCommitResultUnknown) {
-		look := *told
-		look.Detail = "It is not known whether this happened. See whether it did before you repeat it."
-		return &look
+		return told.Saying("It is not known whether this happened. See whether it did before you repeat it.")
 	}
 	return err
 }
@@ -104,6 +102,9 @@ func (a Admin) Reconcile(ctx context.Context, productID int64) ([]Reconciliation
 	}
 	err := a.eachGate(ctx, productID, func(id int64) error {
 		r, err := a.Reconciler.Run(ctx, id)
+		if r.Damaged = errors.Is(err, ErrGateDamaged); r.Damaged {
+			err = nil // the rest is put right all the same
+		}
 		list = append(list, r)
 		return err
 	})

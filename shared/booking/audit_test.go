@@ -227,6 +227,23 @@ func (l told) Charges(ctx context.Context, receive func([]booking.LedgerCharge) 
 	return l.Ledger.Charges(ctx, func(page []booking.LedgerCharge) error { return receive(l.retell(page)) })
 }
 
+// Somebody has written into one gate by hand: it is named, and the others are looked at all the same.
+func TestAuditNamesAGateThatNobodyCanRead(t *testing.T) {
+	w := newWorld(t)
+	damaged, drifted := w.product(3), w.product(3)
+	w.reserve(7, damaged)
+	lost := w.reserve(8, drifted)
+	redis := servers{w}
+	redis.redis("ZADD", redis.key(damaged, "holds"), "99999999999999", "424242") // without a token
+	redis.redis("ZREM", redis.key(drifted, "holds"), "8")
+	w.wantBreach(0, "G1", fmt.Sprintf("product %d: the gate cannot be read", damaged))
+	w.wantBreach(0, "G1", fmt.Sprintf("product %d", drifted), lost.ID)
+	list, err := w.admin().Reconcile(t.Context(), 0)
+	if err != nil || len(list) != 2 || !list[0].Damaged || list[1].Damaged || len(list[1].Changed) != 1 {
+		t.Errorf("reconciled: %+v %v", list, err)
+	}
+}
+
 func TestAuditHoldsTheLedgerAgainstThePayments(t *testing.T) {
 	l := newLot(t)
 	order := func(b booking.Booking) string { return l.read(b).Payments[0].OrderID }

@@ -64,6 +64,13 @@ func (e *Error) With(name string, value any) *Error {
 	return &c
 }
 
+// Saying returns a copy whose detail is another one.
+func (e *Error) Saying(detail string) *Error {
+	c := *e
+	c.Detail = detail
+	return &c
+}
+
 // Because returns a copy that carries the inner error for the log.
 func (e *Error) Because(cause error) *Error {
 	c := *e

@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -83,6 +84,10 @@ type Correction struct {
 	Place
 	Remove bool // the gate's confirmed place is not in the database
 }
+
+// ErrGateDamaged says that a gate has what no step writes: somebody else has written into
+// its keys. It comes within ErrUnavailable.
+var ErrGateDamaged = errors.New("the gate has what no step writes")
 
 // Gate is the Redis side that admits buyers. Every call is one atomic script on
 // Redis TIME, idempotent by token: it may run twice. An error means that the answer

@@ -21,6 +21,7 @@ type Reconcile struct {
 type Reconciliation struct {
 	ProductID int64   `json:"productId"`
 	Cold      bool    `json:"cold"`     // a cold gate is warmed by its first buyer, not here
+	Damaged   bool    `json:"damaged"`  // it cannot be read; the audit says what to do
 	Facts     bool    `json:"facts"`    // stock, dates or status were brought up to date
 	Differed  []int64 `json:"differed"` // users whose place differed when looked at first
 	Changed   []int64 `json:"changed"`  // users whose place was corrected

@@ -2,7 +2,6 @@ package hold
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -163,7 +162,7 @@ func unavailable(what string, cause error) error {
 	return booking.ErrUnavailable.Because(fmt.Errorf("gate: %s: %w", what, cause))
 }
 
-var errReply = errors.New("the reply has not the form that the script gives")
+var errReply = fmt.Errorf("%w: the reply has not the form that the script gives", booking.ErrGateDamaged)
 
 // reply is a script's answer. Its readers collect the first misfit instead of
 // returning an error each: err tells at the end.

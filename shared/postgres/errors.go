@@ -13,7 +13,7 @@ import (
 // byConstraint maps what a named constraint refuses.
 var byConstraint = map[string]error{
 	"user_point_not_negative":  booking.ErrInsufficientPoints,
-	"product_stock_in_bounds":  booking.ErrInvalidState,
+	"product_stock_in_bounds":  booking.ErrInvalidState.Saying("Fewer units would remain than are sold."),
 	"stock_adjustment_product": booking.ErrProductNotFound,
 	"booking_hold_token_once":  booking.ErrTokenSpent,
 	"idempotency_key_pkey":     booking.ErrKeyTaken,
