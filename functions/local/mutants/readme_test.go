@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The README's table stands between these two lines.
+// The table in this folder's README stands between these two lines.
 const (
 	tableBegins = "<!-- mutants: printed by go run ./functions/local/mutants -table -->\n"
 	tableEnds   = "<!-- end of mutants -->\n"
@@ -16,7 +16,7 @@ const (
 
 func TestReadmeNamesEveryMutant(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(filepath.Join(root, "README.md"))
+	raw, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,8 @@ func TestReadmeNamesEveryMutant(t *testing.T) {
 // recordedFailures is how many rows the README's table of failures has.
 const recordedFailures = 26
 
-// TestReadmeNamesTestsThatExist looks for each test that the README names, and for a
-// test in each row of its table of failures.
+// TestReadmeNamesTestsThatExist looks for each test that the project's README names, and
+// for a test in each row of its table of failures.
 func TestReadmeNamesTestsThatExist(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(filepath.Join(root, "README.md"))
