@@ -92,4 +92,10 @@ var gateMutants = []mutant{
 		edits:  []edit{{gate + "client.go", "		PoolTimeout:              timeout,\n		ContextTimeoutEnabled:    true,\n		PoolSize:                 2,\n		PipelinePoolSize:         -1,\n		ConnMaxIdleTime:          idleLimit,\n		TLSConfig:                secure,\n		Dialer:                   dialer,\n		DisableIdentity:          true,\n		MaintNotificationsConfig:", "		PoolTimeout:              timeout,\n		PoolSize:                 2,\n		PipelinePoolSize:         -1,\n		ConnMaxIdleTime:          idleLimit,\n		TLSConfig:                secure,\n		Dialer:                   dialer,\n		DisableIdentity:          true,\n		MaintNotificationsConfig:"}},
 		killer: byGate("TestDeadlineBeatsTheTimeout"),
 	},
+	{
+		name:   "lost-place-means-nothing",
+		why:    "a unit is held, the answer is lost, and the buyer is told that nothing happened",
+		edits:  []edit{{gate + "place.go", "	case err != nil && unheard(err):", "	case false:"}},
+		killer: byGate("TestLostReplyIsOneExecution"),
+	},
 }

@@ -98,4 +98,28 @@ var stepMutants = []mutant{
 		edits:  []edit{{steps + "complete.go", "ask.Held = result.Booking.ReadAt.Add(", "ask.Held = time.Now().Add("}},
 		killer: byFlow("TestOurClockDecidesNothing"),
 	},
+	{
+		name:   "unrecorded-means-nothing",
+		why:    "the card is charged, the answer cannot be recorded, and the buyer is told that nothing happened",
+		edits:  []edit{{steps + "approve.go", "	if errors.Is(err, ErrUnavailable) && found.Code != FoundNotSent && found.Code != FoundHoldLost {", "	if false {"}},
+		killer: byFlow("TestNobodyIsToldThatNothingHappenedWhenItDid"),
+	},
+	{
+		name:   "stuck-refund-is-not-looked-up",
+		why:    "money that was given back by hand is asked for for ever",
+		edits:  []edit{{steps + "compensate.go", "	if in.Stuck && !back {", "	if false {"}},
+		killer: byFlow("TestARefundByHandIsSeen"),
+	},
+	{
+		name:   "sweep-ends-with-its-first-round",
+		why:    "refunds are left for the next minute while there is time",
+		edits:  []edit{{steps + "backlog.go", "(found >= batch || t.cut) && done > 0", "found >= batch && done > 0"}},
+		killer: byFlow("TestASweepGoesOnWhileItHasTime"),
+	},
+	{
+		name:   "sweep-begins-with-the-same-product",
+		why:    "a product that comes late in the list is never reconciled",
+		edits:  []edit{{steps + "sweep.go", "	if s.First != nil && len(all) > 0 {", "	if false {"}},
+		killer: byFlow("TestNoProductIsAlwaysTheLast"),
+	},
 }
