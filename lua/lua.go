@@ -10,7 +10,7 @@ package lua
 
 import (
 	"crypto/sha1" // Redis names a script by this digest; nothing is secured with it.
-	"embed"
+	_ "embed"
 	"encoding/hex"
 )
 
@@ -22,25 +22,54 @@ type Script struct {
 	SHA    string
 }
 
-//go:embed *.lua
-var files embed.FS
+// Texts, and no file system: that would copy each of them whenever a function starts.
+var (
+	//go:embed place_hold.lua
+	placeHold string
+	//go:embed ensure_hold.lua
+	ensureHold string
+	//go:embed confirm_hold.lua
+	confirmHold string
+	//go:embed release_hold.lua
+	releaseHold string
+	//go:embed read_product.lua
+	readProduct string
+	//go:embed mark_warm.lua
+	markWarm string
+	//go:embed unmark_warm.lua
+	unmarkWarm string
+	//go:embed seed_product.lua
+	seedProduct string
+	//go:embed put_facts.lua
+	putFacts string
+	//go:embed list_places.lua
+	listPlaces string
+	//go:embed mark_users.lua
+	markUsers string
+	//go:embed correct_places.lua
+	correctPlaces string
+	//go:embed read_places.lua
+	readPlaces string
+	//go:embed list_long_holds.lua
+	listLongHolds string
+)
 
 // The scripts, each described by the header of its file.
 var (
-	PlaceHold     = script("place_hold")
-	EnsureHold    = script("ensure_hold")
-	ConfirmHold   = script("confirm_hold")
-	ReleaseHold   = script("release_hold")
-	ReadProduct   = script("read_product")
-	MarkWarm      = script("mark_warm")
-	UnmarkWarm    = script("unmark_warm")
-	SeedProduct   = script("seed_product")
-	PutFacts      = script("put_facts")
-	ListPlaces    = script("list_places")
-	MarkUsers     = script("mark_users")
-	CorrectPlaces = script("correct_places")
-	ReadPlaces    = script("read_places")
-	ListLongHolds = script("list_long_holds")
+	PlaceHold     = script("place_hold", placeHold)
+	EnsureHold    = script("ensure_hold", ensureHold)
+	ConfirmHold   = script("confirm_hold", confirmHold)
+	ReleaseHold   = script("release_hold", releaseHold)
+	ReadProduct   = script("read_product", readProduct)
+	MarkWarm      = script("mark_warm", markWarm)
+	UnmarkWarm    = script("unmark_warm", unmarkWarm)
+	SeedProduct   = script("seed_product", seedProduct)
+	PutFacts      = script("put_facts", putFacts)
+	ListPlaces    = script("list_places", listPlaces)
+	MarkUsers     = script("mark_users", markUsers)
+	CorrectPlaces = script("correct_places", correctPlaces)
+	ReadPlaces    = script("read_places", readPlaces)
+	ListLongHolds = script("list_long_holds", listLongHolds)
 )
 
 // Scripts lists every Script.
@@ -50,11 +79,7 @@ var Scripts = []Script{
 	ReadPlaces, ListLongHolds,
 }
 
-func script(name string) Script {
-	source, err := files.ReadFile(name + ".lua")
-	if err != nil {
-		panic(err) // no such file was built in
-	}
-	digest := sha1.Sum(source)
-	return Script{Name: name, Source: string(source), SHA: hex.EncodeToString(digest[:])}
+func script(name, source string) Script {
+	digest := sha1.Sum([]byte(source))
+	return Script{Name: name, Source: source, SHA: hex.EncodeToString(digest[:])}
 }

@@ -45,7 +45,7 @@ func (r runtimeAPI) start(ctx context.Context, p program, variables []string) (t
 	cmd.Env = append([]string{
 		"AWS_LAMBDA_RUNTIME_API=" + r.Addr().String(), "_HANDLER=bootstrap", "AWS_LAMBDA_FUNCTION_NAME=" + p.name,
 		"AWS_LAMBDA_FUNCTION_VERSION=1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_REGION=us-east-1",
-		"GOMAXPROCS=1", "GOGC=40", awake, // as template.yaml has them
+		"GOMAXPROCS=1", "GOGC=35", awake, // as template.yaml has them
 		"AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench", "AWS_SESSION_TOKEN=bench",
 	}, variables...)
 	var words strings.Builder
