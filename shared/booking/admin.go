@@ -31,7 +31,8 @@ func StrayLimit(holdTTL, window, grace time.Duration) time.Duration {
 }
 
 // ErrGateBehind says that a change is committed and that the gate does not know of it:
-// the next sweep, or reconcile, tells it. What comes with it is valid.
+// the next sweep, or reconcile, tells it, while the product is on sale. What comes with it
+// is valid.
 var ErrGateBehind = errors.New("the gate does not know of it yet")
 
 // PutProduct inserts a product, or changes one but for its stock, and tells the gate.

@@ -67,6 +67,12 @@ func (s Compensate) refundAll(ctx context.Context, bookingID int64) error {
 	}
 }
 
+// timeForOne says that the gateway can be called once more before the context ends.
+func (s Compensate) timeForOne(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > callTime(s.GatewayTimeout)
+}
+
 // Refund claims one due cancel row, calls the gateway under the row's own key, and
 // records what it answered. Where that has failed for long, it looks up whether the money
 // is back all the same: a key may be answered for ever as it was first, and somebody has
@@ -79,7 +85,7 @@ func (s Compensate) Refund(ctx context.Context, bookingID int64) error {
 	}
 	answer := s.Gateway.Cancel(ctx, in.Charge, "booking ended")
 	back := answer.Verdict == VerdictReturned
-	if in.Stuck && !back {
+	if in.Stuck && !back && s.timeForOne(ctx) {
 		seen := s.Gateway.Lookup(ctx, in.Charge)
 		if back = seen.Verdict == VerdictReturned; back {
 			answer = seen

@@ -53,20 +53,33 @@ const purgeBatch = 5000
 func (s Sweep) Run(ctx context.Context) (SweepReport, error) {
 	report := SweepReport{Faults: []string{}}
 	var faults []error
+	cut := false
 	parts := []func(context.Context, *turn) error{s.lapse, s.forward, s.reconcile, s.purge, s.refund, s.resolve}
 	for again := true; again && s.timeLeft(ctx); {
-		again = false
+		again, cut = false, false
 		for i, part := range parts {
 			t := s.turn(ctx, &report, len(parts)-i)
 			if err := part(ctx, t); err != nil {
 				faults = append(faults, err)
-				report.Faults = append(report.Faults, err.Error())
+				report.Faults = append(report.Faults, texts(err)...)
 			}
-			again = again || t.more
+			again, cut = again || t.more, cut || t.cut
 		}
 	}
-	report.Unfinished = !s.timeLeft(ctx)
+	report.Unfinished = cut || !s.timeLeft(ctx)
 	return report, errors.Join(faults...)
+}
+
+// texts are those of each error that was joined.
+func texts(err error) (all []string) {
+	several, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is wrapped is one fault
+	if !ok {
+		return []string{err.Error()}
+	}
+	for _, one := range several.Unwrap() {
+		all = append(all, texts(one)...)
+	}
+	return all
 }
 
 func (s Sweep) lapse(ctx context.Context, t *turn) error {

@@ -109,16 +109,17 @@ func TestPurgingEndsWithItsShareOfTheTime(t *testing.T) {
 func TestOneBadRowKeepsNobodyWaiting(t *testing.T) {
 	w := newWorld(t)
 	product := w.product(3)
-	bad := w.reserve(7, product)
+	bad, worse := w.reserve(7, product), w.reserve(10, w.product(1))
+	w.stage.lapse(worse)
 	others := []booking.Booking{w.reserve(8, product), w.reserve(9, product)}
 	for i, b := range append([]booking.Booking{bad}, others...) {
 		w.stage.lapse(b)
 		w.exec(`UPDATE booking SET hold_expires_at = now() - $2 * interval '1 minute' WHERE id = $1`, b.ID, 9-i)
 	}
 	w.exec(`CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END'`)
-	w.exec(`CREATE TRIGGER broken BEFORE UPDATE ON booking FOR EACH ROW WHEN (OLD.user_id = 7) EXECUTE FUNCTION broken()`)
+	w.exec(`CREATE TRIGGER broken BEFORE UPDATE ON booking FOR EACH ROW WHEN (OLD.user_id IN (7, 10)) EXECUTE FUNCTION broken()`)
 	report, err := w.sweepStep().Run(t.Context())
-	if !errors.Is(err, booking.ErrInternal) || report.Lapsed != 2 || len(report.Faults) == 0 {
+	if !errors.Is(err, booking.ErrInternal) || report.Lapsed != 2 || len(report.Faults) != 2 { // one for each
 		t.Errorf("swept: %+v %v", report, err)
 	}
 	for _, b := range others {

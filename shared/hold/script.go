@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -157,8 +158,12 @@ func rest(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// unavailable says that the answer of a call is not known.
+// unavailable says that the answer of a call is not known. A key of another type is
+// nobody's of ours.
 func unavailable(what string, cause error) error {
+	if strings.Contains(cause.Error(), "WRONGTYPE") {
+		cause = fmt.Errorf("%w: %w", booking.ErrGateDamaged, cause)
+	}
 	return booking.ErrUnavailable.Because(fmt.Errorf("gate: %s: %w", what, cause))
 }
 

@@ -98,4 +98,10 @@ var gateMutants = []mutant{
 		edits:  []edit{{gate + "place.go", "	case err != nil && unheard(err):", "	case false:"}},
 		killer: byGate("TestLostReplyIsOneExecution"),
 	},
+	{
+		name:   "refused-place-means-perhaps",
+		why:    "Redis was not reached, or said no, and the buyer is told that he may have a unit",
+		edits:  []edit{{gate + "client.go", "	return !errors.As(err, &no) && !errors.As(err, &away)", "	return (errors.As(err, &no) || errors.As(err, &away) || true)"}},
+		killer: byGate("TestOneDialPerCall"),
+	},
 }

@@ -107,7 +107,7 @@ var stepMutants = []mutant{
 	{
 		name:   "stuck-refund-is-not-looked-up",
 		why:    "money that was given back by hand is asked for for ever",
-		edits:  []edit{{steps + "compensate.go", "	if in.Stuck && !back {", "	if false {"}},
+		edits:  []edit{{steps + "compensate.go", "	if in.Stuck && !back && s.timeForOne(ctx) {", "	if false {"}},
 		killer: byFlow("TestARefundByHandIsSeen"),
 	},
 	{

@@ -13,7 +13,7 @@ type boundGate struct {
 }
 
 func (g boundGate) Place(ctx context.Context, h booking.Hold, ttl time.Duration) (booking.Placement, error) {
-	return cross(ctx, g.b, "Place", errNoReply, func() (booking.Placement, error) { return g.Gate.Place(ctx, h, ttl) })
+	return cross(ctx, g.b, "Place", errUnknown, func() (booking.Placement, error) { return g.Gate.Place(ctx, h, ttl) })
 }
 
 func (g boundGate) Ensure(ctx context.Context, h booking.Hold, deadline time.Time) (booking.EnsureCode, error) {
