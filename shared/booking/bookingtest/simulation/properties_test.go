@@ -127,7 +127,7 @@ func TestSetsAreAcceptedAsTheContractSays(t *testing.T) {
 	cents := func(n int64) decimal.Decimal { return decimal.New(n, -2) }
 	property(t, func(t *rapid.T) {
 		w := newWorld(context.Background())
-		price := rapid.Int64Range(1, 999_999_999_999_999).Draw(t, "price")
+		price := rapid.Int64Range(1, 999_999_999_999_998).Draw(t, "price") // a cent more is an amount still
 		balance := rapid.Int64Range(1, 999_999_999_999_999).Draw(t, "balance")
 		w.grant(1, cents(balance).String())
 		made, err := w.plain().reserve(1, w.product(1, cents(price).String()), nil)
