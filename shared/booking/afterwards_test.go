@@ -94,16 +94,37 @@ func (s doubtful) GrantPoints(ctx context.Context, user int64, amount decimal.De
 	return decimal.Zero, errors.Join(booking.ErrCommitResultUnknown, err)
 }
 
+func (s doubtful) AdjustStock(ctx context.Context, product, delta int64, reason string) (booking.Stock, error) {
+	_, err := s.Store.AdjustStock(ctx, product, delta, reason)
+	return booking.Stock{}, errors.Join(booking.ErrCommitResultUnknown, err)
+}
+
+func (doubtful) PutProduct(context.Context, booking.ProductDraft) (int64, error) {
+	return 0, booking.ErrCommitResultUnknown
+}
+
 // TestWhatARepeatWouldDoTwiceIsLookedAtFirst holds the advice to an administrator, whose
 // actions bear no key.
 func TestWhatARepeatWouldDoTwiceIsLookedAtFirst(t *testing.T) {
 	w := newWorld(t)
+	product := w.product(1)
 	admin := w.admin()
 	admin.Store = doubtful{w.store}
-	_, err := admin.GrantPoints(t.Context(), 7, decimal.NewFromInt(5), "gift")
-	told, ok := errors.AsType[*booking.Error](err)
-	if !ok || !errors.Is(err, booking.ErrCommitResultUnknown) || told.Detail == booking.ErrCommitResultUnknown.Detail {
-		t.Errorf("granted: %v, told %+v", err, told)
+	put := func(id int64) error {
+		_, err := admin.PutProduct(t.Context(), booking.ProductDraft{ID: id})
+		return err
+	}
+	_, granted := admin.GrantPoints(t.Context(), 7, decimal.NewFromInt(5), "gift")
+	_, adjusted := admin.AdjustStock(t.Context(), product, 1, "found")
+	for _, c := range []struct {
+		name  string
+		err   error
+		twice bool
+	}{{"points", granted, true}, {"stock", adjusted, true}, {"a new product", put(0), true}, {"a product's change", put(product), false}} {
+		told, ok := errors.AsType[*booking.Error](c.err)
+		if !ok || !errors.Is(c.err, booking.ErrCommitResultUnknown) || (told.Detail != booking.ErrCommitResultUnknown.Detail) != c.twice {
+			t.Errorf("%s: %v, told %+v", c.name, c.err, told)
+		}
 	}
 }
 
@@ -141,6 +162,33 @@ func TestARefundByHandIsSeen(t *testing.T) {
 	w.wantStatus(b, booking.Cancelled, booking.PaymentCancelled)
 	w.wantNet("0.00")
 	w.wantSound()
+}
+
+// TestNoLookUpIsBegunThatCannotEnd: what is left of the time belongs to the record of the cancel.
+func TestNoLookUpIsBegunThatCannotEnd(t *testing.T) {
+	w := newWorld(t)
+	b := w.register(w.reserve(7, w.product(1)), card("100000"))
+	if _, err := w.approve(b, "ok-1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.cancel(b); err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	w.timeout = time.Hour
+	w.gateway = &noting{Gateway: obstinate{w.gateway}, lookedUp: func(booking.Charge) { looked++ }}
+	for range 5 {
+		w.later(b, false)
+		w.exec(`UPDATE payment_attempt SET lease_until = NULL WHERE booking_id = $1`, b.ID)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		if err := w.compensateStep().Refund(ctx, b.ID); !errors.Is(err, booking.ErrLeftToSweep) {
+			t.Errorf("refund: %v", err)
+		}
+		cancel()
+	}
+	if looked != 0 {
+		t.Errorf("looked up %d times", looked)
+	}
 }
 
 // TestTheTimelineTellsEachChangeOfState goes forth and back with points, which no gateway tells of.

@@ -2,8 +2,8 @@ package booking
 
 import "context"
 
-// Task says why a message was written, for whoever reads the queue or the outbox: its
-// reader does for either whatever the booking's rows command.
+// Task says why a message was written, for a person who reads the queue or the outbox.
+// CompensateFunction does the same for each: all that the booking's rows command.
 type Task string
 
 // The tasks: money and unit go back, or an approval's outcome is not known.

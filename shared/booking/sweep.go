@@ -36,7 +36,7 @@ type SweepReport struct {
 	Faults     []string `json:"faults"`
 
 	products []int64 // those that are not looked at yet
-	listed   bool    // all were there once
+	listed   bool    // products has been read
 	cleared  bool    // what has expired has had its share of the time
 }
 

@@ -261,7 +261,7 @@ func TestASweepGoesOnWhileItHasTime(t *testing.T) {
 	})
 }
 
-// TestNoProductIsAlwaysTheLast has sweeps that never come to the end begin elsewhere each time.
+// TestNoProductIsAlwaysTheLast begins with each of three products in turn, and comes to the rest of them.
 func TestNoProductIsAlwaysTheLast(t *testing.T) {
 	w := newWorld(t)
 	ids := []int64{w.product(1), w.product(1), w.product(1)}
@@ -280,5 +280,34 @@ func TestNoProductIsAlwaysTheLast(t *testing.T) {
 		if want := append(ids[first:len(ids):len(ids)], ids[:first]...); !slices.Equal(gate.looked, want) {
 			t.Errorf("looked at %v, want %v", gate.looked, want)
 		}
+	}
+}
+
+// forgetful is a store that cannot record what became of a refund.
+type forgetful struct{ booking.Store }
+
+func (forgetful) EndRefund(context.Context, booking.RefundIntent, bool, string) error {
+	return booking.ErrInternal
+}
+
+// TestASweepThatGaveUpIsUnfinished has the first of two refunds fail, and take all of their time.
+func TestASweepThatGaveUpIsUnfinished(t *testing.T) {
+	w := newWorld(t)
+	product := w.product(2)
+	for user := int64(1); user <= 2; user++ {
+		b := w.register(w.reserve(user, product), card("100000"))
+		if _, err := w.approve(b, "ok-"+b.HoldToken); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.cancel(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step := w.sweepStep()
+	step.Store, step.Gateway = forgetful{w.store}, slowGateway{w.gateway, 1200 * time.Millisecond}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if report, err := step.Run(ctx); !errors.Is(err, booking.ErrInternal) || report.Settled != 0 || !report.Unfinished {
+		t.Errorf("swept: %+v %v", report, err)
 	}
 }
